@@ -1,0 +1,49 @@
+"""The run file: its schema, and how it is read and written.
+
+This package is all that the measuring side and the reading side share. It imports neither torch
+nor numpy nor pandas.
+"""
+
+from torchgauge.record.reader import RecordError, read
+from torchgauge.record.schema import (
+    SCHEMA,
+    Accelerator,
+    Case,
+    Config,
+    End,
+    Environment,
+    Failure,
+    Git,
+    Header,
+    Machine,
+    Measurement,
+    Run,
+    Skip,
+    Summary,
+    Torch,
+    Work,
+)
+from torchgauge.record.writer import RunWriter, run_file_name
+
+__all__ = [
+    "SCHEMA",
+    "Accelerator",
+    "Case",
+    "Config",
+    "End",
+    "Environment",
+    "Failure",
+    "Git",
+    "Header",
+    "Machine",
+    "Measurement",
+    "RecordError",
+    "Run",
+    "RunWriter",
+    "Skip",
+    "Summary",
+    "Torch",
+    "Work",
+    "read",
+    "run_file_name",
+]
