@@ -1,0 +1,160 @@
+"""Where a time comes from: the host's clock, or events in a device's queue.
+
+Both clocks answer one question: how long does this block of calls take? Neither knows torch; a device's
+queue is behind the `Queue` protocol (measure/device.py has the real ones, the tests have fakes).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+NowNs = Callable[[], int]
+
+
+@dataclass(frozen=True)
+class Block:
+    """One timed block, in seconds for the whole block.
+
+    `submit` is the host's share of it, None where host and device are one. `starved` says that the
+    device ran dry before the host had submitted all: the time then holds gaps between launches.
+    """
+
+    seconds: float
+    submit: float | None = None
+    starved: bool = False
+
+
+class Clock(Protocol):
+    """Times a block of calls."""
+
+    metric: str
+    method: str
+    resolution: float
+    """Smallest step it can tell, in seconds."""
+    now: NowNs
+    """The host's clock, for budgets; in nanoseconds."""
+
+    def time(self, block: Callable[[], None]) -> Block:
+        """Run the block once and time it."""
+        ...
+
+
+class HostClock:
+    """`perf_counter_ns` around the block; on a device, with a synchronization before and after it."""
+
+    metric = "time"
+
+    def __init__(
+        self, synchronize: Callable[[], None] | None = None, now: NowNs = time.perf_counter_ns
+    ) -> None:
+        self.now = now
+        self.method = "host-clock" if synchronize is None else "host-clock-synchronized"
+        self._synchronize = synchronize
+        self.resolution = resolution(now)
+
+    def time(self, block: Callable[[], None]) -> Block:
+        """Time the block from the call to its end (on a device: to the end of all that it queued)."""
+        now, synchronize = self.now, self._synchronize
+        if synchronize is None:
+            start = now()
+            block()
+            return Block((now() - start) * 1e-9)
+        synchronize()
+        start = now()
+        block()
+        submitted = now()
+        synchronize()
+        return Block((now() - start) * 1e-9, submit=(submitted - start) * 1e-9)
+
+
+class Event(Protocol):
+    """A mark in a device's queue."""
+
+    def record(self) -> None:
+        """Put the mark at the end of the queue."""
+        ...
+
+    def query(self) -> bool:
+        """Whether the device has passed the mark."""
+        ...
+
+    def synchronize(self) -> None:
+        """Wait until the device has passed the mark."""
+        ...
+
+    def elapsed_time(self, end: Event) -> float:
+        """Milliseconds between two marks that the device has passed."""
+        ...
+
+
+class Queue(Protocol):
+    """What the event clock needs of a device."""
+
+    event_resolution: float
+
+    def event(self) -> Event:
+        """Make an event that can be timed."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Queue a kernel that does nothing for about that long; it ends by itself."""
+        ...
+
+    def synchronize(self) -> None:
+        """Wait until the queue is empty."""
+        ...
+
+
+class EventClock:
+    """Device events around the block, with the queue filled first.
+
+    A sleep kernel holds the device while the host submits the block, so that the device then runs it
+    without gaps. The sleep is bounded: a block that waits for the device waits for its end, nothing
+    more. If the device woke before all was submitted the sleep was too short: it grows for the next
+    block up to its bound, and the block is marked starved.
+
+    The order (synchronize, sleep, event, block, event, look whether the device still slept,
+    synchronize) follows nvbench's cold measurement, with a bounded sleep for its blocking kernel.
+    """
+
+    metric = "device_time"
+    method = "device-events"
+    longest_sleep = 20e-3
+
+    def __init__(self, queue: Queue, now: NowNs = time.perf_counter_ns) -> None:
+        self.now = now
+        self.resolution = queue.event_resolution
+        self._queue = queue
+        self._sleep = 200e-6
+
+    def time(self, block: Callable[[], None]) -> Block:
+        """Time the block on the device; `submit` is how long the host took to hand it over."""
+        queue = self._queue
+        begin, end = queue.event(), queue.event()
+        queue.synchronize()
+        queue.sleep(self._sleep)
+        begin.record()
+        start = self.now()
+        block()
+        submit = (self.now() - start) * 1e-9
+        end.record()
+        starved = begin.query()
+        end.synchronize()
+        if starved or submit > 0.5 * self._sleep:
+            self._sleep = min(self.longest_sleep, max(2 * self._sleep, 2 * submit))
+        return Block(begin.elapsed_time(end) * 1e-3, submit=submit, starved=starved)
+
+
+def resolution(now: NowNs, tries: int = 100) -> float:
+    """Measure the smallest step of a clock in seconds, as the least difference of two readings."""
+    least = None
+    for _ in range(tries):
+        first = now()
+        second = now()
+        while second == first:
+            second = now()
+        least = second - first if least is None else min(least, second - first)
+    return (least or 1) * 1e-9

@@ -1,0 +1,274 @@
+"""The only file that knows devices: what there is, what it can do, and how it is timed."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+
+from torchgauge.errors import TorchgaugeError
+from torchgauge.measure.clock import Clock, Event, EventClock, HostClock, Queue
+
+KINDS = ("cpu", "cuda", "xpu", "mps")
+DTYPES = (
+    "float32", "float64", "bfloat16", "float16", "tf32",
+    "int8", "uint8", "int16", "int32", "int64", "bool", "complex64", "complex128",
+)  # fmt: skip
+
+# What torch says when a kernel, a dtype or a feature is not there. Only the words tell: the same
+# types of exception are raised for mistakes.
+_UNSUPPORTED = re.compile(
+    r"not implemented for '|Could not run 'aten::|(is|are) not (yet |currently )?supported|"
+    r"(does not|doesn't|do not) (currently )?support|no kernel image is available|"
+    r"requires compute capability|unsupported (dtype|scalar ?type|device)|"
+    r"not compiled with|expected (m1|mat1|self) .* to have the same dtype .* but got",
+    re.IGNORECASE,
+)
+_OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class DeviceFacts:
+    """What torch knows of an accelerator."""
+
+    name: str
+    uuid: str | None
+    memory_bytes: int | None
+    multiprocessors: int | None
+    capability: str | None
+
+
+def available() -> list[str]:
+    """List the devices of this machine as torch names them, the CPU first."""
+    found = ["cpu"]
+    if torch.cuda.is_available():
+        found += [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    if hasattr(torch, "xpu") and torch.xpu.is_available():
+        found += [f"xpu:{index}" for index in range(torch.xpu.device_count())]
+    if torch.backends.mps.is_available():
+        found.append("mps:0")
+    return found
+
+
+def resolve(spec: str, present: list[str] | None = None) -> list[str]:
+    """Turn `auto`, `all`, `cpu`, `cuda`, `cuda:1` or a comma-separated list of them into devices.
+
+    Raises:
+        TorchgaugeError: a name that is no device, or a device that is not there.
+
+    """
+    present = available() if present is None else present
+    chosen: list[str] = []
+    for word in (part.strip() for part in spec.split(",")):
+        if word == "auto":
+            found = [present[1] if len(present) > 1 else "cpu"]
+        elif word == "all":
+            found = present
+        else:
+            found = [_one(word, present)]
+        chosen += [name for name in found if name not in chosen]
+    return chosen
+
+
+def _one(word: str, present: list[str]) -> str:
+    there = ", ".join(present)
+    if not re.fullmatch(rf"({'|'.join(KINDS)})(:\d+)?", word):
+        raise TorchgaugeError(f"unknown device {word!r}; this machine has {there} (or say auto, all)")
+    name = word if word == "cpu" or ":" in word else f"{word}:0"
+    if name in present:
+        return name
+    kind = word.partition(":")[0]
+    cause = f"torch {torch.__version__} sees no such device"
+    if kind == "cuda" and torch.version.cuda is None and torch.version.hip is None:
+        cause = f"torch {torch.__version__} is a build without CUDA: install one with it"
+    raise TorchgaugeError(f"device {word!r} is not there: {cause}; this machine has {there}")
+
+
+def describe(name: str) -> DeviceFacts:
+    """Tell what torch knows of an accelerator; fields that it does not offer are None."""
+    device = torch.device(name)
+    if device.type not in ("cuda", "xpu"):
+        return DeviceFacts(device.type, None, None, None, None)
+    properties = getattr(torch, device.type).get_device_properties(device)
+    uuid = getattr(properties, "uuid", None)
+    major, minor = getattr(properties, "major", None), getattr(properties, "minor", None)
+    return DeviceFacts(
+        name=properties.name,
+        uuid=None if uuid is None else str(uuid),
+        memory_bytes=properties.total_memory,
+        multiprocessors=getattr(properties, "multi_processor_count", None),
+        capability=None if major is None else f"{major}.{minor}",
+    )
+
+
+def flags() -> dict[str, str | bool | None]:
+    """Tell how torch's switches that change speed or results are set."""
+    cudnn = torch.backends.cudnn
+    version = cudnn.version() if cudnn.is_available() else None
+    return {
+        "float32_matmul_precision": torch.get_float32_matmul_precision(),
+        "tf32_matmul": _tf32_is_on(),
+        "tf32_cudnn": bool(cudnn.allow_tf32)
+        if not hasattr(cudnn, "fp32_precision")
+        else cudnn.fp32_precision == "tf32",
+        "cudnn_benchmark": bool(cudnn.benchmark),
+        "cuda": torch.version.cuda or torch.version.hip,
+        "cudnn": None if version is None else str(version),
+    }
+
+
+def torch_dtype(name: str) -> torch.dtype:
+    """Give the torch dtype of a name; tf32 is float32 in memory.
+
+    Raises:
+        TorchgaugeError: no such dtype.
+
+    """
+    found = getattr(torch, "float32" if name == "tf32" else name, None)
+    if not isinstance(found, torch.dtype):
+        raise TorchgaugeError(f"unknown dtype {name!r}; choose from {', '.join(DTYPES)}, or all")
+    return found
+
+
+def why_not(device: str, dtype: str) -> str | None:
+    """Try whether a device can hold and add this dtype; give the reason if it can't."""
+    if dtype == "tf32" and not device.startswith("cuda"):
+        return f"tf32 is a mode of CUDA's matrix units, {device} has none"
+    try:
+        ones = torch.ones(2, device=device).to(torch_dtype(dtype))
+        (ones + ones).cpu()
+        if dtype == "tf32" and torch.cuda.get_device_capability(device) < (8, 0):
+            return f"{device} is older than tf32 (compute capability 8.0)"
+    except (RuntimeError, TypeError, NotImplementedError) as error:
+        return first_line(error)
+    return None
+
+
+def unsupported(error: BaseException) -> str | None:
+    """Give the reason if the error says that the device or torch build lacks something; else None."""
+    if not isinstance(error, (RuntimeError, NotImplementedError, TypeError, ValueError)):
+        return None
+    text = first_line(error)
+    if isinstance(error, torch.OutOfMemoryError) or _OUT_OF_MEMORY.search(text):
+        return f"out of memory: {text}"
+    return text if _UNSUPPORTED.search(text) else None
+
+
+def first_line(error: BaseException) -> str:
+    """Give the first line of an error's text, or its type's name where it has none."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[
+        :300
+    ]
+
+
+def release(device: str) -> None:
+    """Hand cached memory back to the device, so that one case does not starve the next."""
+    kind = torch.device(device).type
+    if kind != "cpu":
+        getattr(torch, kind).empty_cache()
+
+
+def synchronizer(device: str) -> Callable[[], None] | None:
+    """Give the function that waits for the device; None where there is nothing to wait for."""
+    kind = torch.device(device).type
+    if kind == "cpu":
+        return None
+    module = getattr(torch, kind)
+    return module.synchronize if kind == "mps" else lambda: module.synchronize(device)
+
+
+def clock(device: str, *, synchronizes: bool) -> Clock:
+    """Choose the clock: the host's for a CPU, events for CUDA.
+
+    A case that synchronizes by itself would only wait for the sleep that fills the queue, so it is
+    timed by the host's clock; so is a device without a sleep kernel.
+    """
+    if device.startswith("cuda") and not synchronizes:
+        return EventClock(_CudaQueue(device))
+    return HostClock(synchronizer(device))
+
+
+def synchronizes(device: str, call: Callable[[], object]) -> bool:
+    """Run the call once and see whether it makes the host wait for the device."""
+    if not device.startswith("cuda"):
+        call()
+        return False
+    before = torch.cuda.get_sync_debug_mode()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            call()
+        finally:
+            torch.cuda.set_sync_debug_mode(before)
+    return any("synchronizing CUDA operation" in str(warning.message) for warning in caught)
+
+
+@contextlib.contextmanager
+def precision(device: str, dtype: str | None) -> Iterator[None]:
+    """Compute float32 products in TF32 for dtype "tf32", in IEEE float32 for "float32"; then restore.
+
+    The one place that sets it: from torch 2.9 on `fp32_precision`, before `allow_tf32`; setting both
+    raises.
+    """
+    if not device.startswith("cuda") or dtype not in ("float32", "tf32"):
+        yield
+        return
+    matmul = torch.backends.cuda.matmul
+    name, on, off = (
+        ("fp32_precision", "tf32", "ieee")
+        if hasattr(matmul, "fp32_precision")
+        else ("allow_tf32", True, False)
+    )
+    before = getattr(matmul, name)
+    setattr(matmul, name, on if dtype == "tf32" else off)
+    try:
+        yield
+    finally:
+        setattr(matmul, name, before)
+
+
+def _tf32_is_on() -> bool:
+    matmul = torch.backends.cuda.matmul
+    if hasattr(matmul, "fp32_precision"):
+        return bool(matmul.fp32_precision == "tf32")
+    return bool(matmul.allow_tf32)
+
+
+class _CudaQueue(Queue):
+    """The current CUDA stream of a device."""
+
+    event_resolution = 0.5e-6  # cudaEventElapsedTime's documented resolution
+
+    def __init__(self, device: str) -> None:
+        self._device = torch.device(device)
+        self._cycles_per_second: float | None = None
+
+    def event(self) -> Event:
+        return torch.cuda.Event(enable_timing=True)
+
+    def synchronize(self) -> None:
+        torch.cuda.synchronize(self._device)
+
+    def sleep(self, seconds: float) -> None:
+        if self._cycles_per_second is None:
+            self._cycles_per_second = self._measure_sleep()
+        with torch.cuda.device(self._device):
+            torch.cuda._sleep(int(seconds * self._cycles_per_second))
+
+    def _measure_sleep(self) -> float:
+        """Time a sleep of known cycles; twice, since the first one loads the kernel."""
+        cycles, seconds = 1_000_000, 0.0
+        for _ in range(2):
+            begin, end = self.event(), self.event()
+            with torch.cuda.device(self._device):
+                begin.record()
+                torch.cuda._sleep(cycles)
+                end.record()
+            end.synchronize()
+            seconds = begin.elapsed_time(end) * 1e-3
+        return cycles / seconds
