@@ -154,7 +154,8 @@ def environment(session):
         session.run(sys.executable, "-m", "venv", "--clear", "--without-pip", str(ENV), external=True)
         if shared:  # not --system-site-packages, which passes over a parent that is itself an environment
             packages = next(ENV.glob("lib/python*/site-packages"))
-            (packages / "shared.pth").write_text(f"import site; [site.addsitedir(f) for f in {shared!r}]\n")
+            lines = [f"import site; site.addsitedir({folder!r})\n" for folder in shared]
+            (packages / "shared.pth").write_text("".join(lines))
         # The groups are read here, because pip knows --group only since 25.1.
         groups = [requirement for g in ("test", "lint") for requirement in project["dependency-groups"][g]]
         session.run(*pip(session, python), "install", *torch, "-e", ".[run,report]", *groups, external=True)

@@ -1,0 +1,246 @@
+"""The command. One function a subcommand; each imports what it needs, so that `--help` imports nothing."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torchgauge import __version__
+from torchgauge.errors import TorchgaugeError
+
+if TYPE_CHECKING:
+    from torchgauge.record import Run
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Returns:
+        The exit code: 0 fine, 1 a case failed, 2 usage or unreadable input, 130 interrupted.
+
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    passed: list[str] = []
+    if "--" in words:
+        passed = words[words.index("--") + 1 :]
+        words = words[: words.index("--")]
+    options = _parser().parse_args(words)
+    options.pytest_args = passed
+    act: Callable[[argparse.Namespace], int] = options.act
+    try:
+        return act(options)
+    except TorchgaugeError as error:
+        print(f"torchgauge: error: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        side = "run" if options.command == "run" else "report"
+        print(
+            f"torchgauge: error: {error.name} is missing; install it with: pip install 'torchgauge[{side}]'",
+            file=sys.stderr,
+        )
+        return 2
+    except BrokenPipeError:  # `torchgauge show … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure benchmarks and write a run file."""
+    from torchgauge.measure import launch
+
+    if options.resume is not None:
+        named = [name for name in _RUN_ONLY if getattr(options, name) is not None]
+        if options.paths or options.pytest_args or named:
+            raise TorchgaugeError("--resume goes on with the run's own settings; leave the other options out")
+        outcome = launch.resume(Path(options.resume))
+    else:
+        request = launch.Request(
+            paths=options.paths or ["bench"],
+            device=options.device or "auto",
+            dtype=options.dtype,
+            keyword=options.keyword,
+            budget=options.budget or "standard",
+            rounds=options.rounds,
+            processes=options.processes or 1,
+            seed=options.seed,
+            benchmark_json=options.benchmark_json,
+            collect_only=bool(options.collect_only),
+            pytest_args=options.pytest_args,
+        )
+        for path in request.paths:
+            if not Path(path.partition("::")[0]).exists():
+                raise TorchgaugeError(f"{path}: no such file or folder; name the folder of your benchmarks")
+        outcome = launch.new(request, Path(options.results or "results"))
+    if outcome.path is not None:
+        _after_run(outcome.path, page=options.report and outcome.code in (0, 1))
+    return outcome.code
+
+
+def _after_run(path: Path, *, page: bool) -> None:
+    """Show the tables and write the page, where the reading side is installed; the run file stays in any case."""
+    try:
+        from torchgauge.report import terminal
+    except ModuleNotFoundError as error:
+        print(f"{error.name} is missing, so no tables: pip install 'torchgauge[report]'", file=sys.stderr)
+    else:
+        from torchgauge.record import read
+
+        loaded = read(path)
+        terminal.show([loaded])
+        if page:
+            from torchgauge.report import html
+
+            target = path.with_suffix(".html")
+            _write(target, html.render([loaded]))
+            print(f"page: {target}")
+    print(path)
+
+
+def show(options: argparse.Namespace) -> int:
+    """Show runs as tables."""
+    from torchgauge.report import terminal
+
+    terminal.show(_read(options.runs))
+    return 0
+
+
+def report(options: argparse.Namespace) -> int:
+    """Write a page or Markdown."""
+    runs = _read(options.runs)
+    if options.format == "markdown":
+        from torchgauge.report import markdown
+
+        text = markdown.render(runs)
+    else:
+        from torchgauge.report import html
+
+        text = html.render(runs)
+    if options.output is None and options.format == "markdown":
+        sys.stdout.write(text)
+        return 0
+    target = Path(options.output or "report.html")
+    _write(target, text)
+    print(target)
+    return 0
+
+
+def export(options: argparse.Namespace) -> int:
+    """Write a run in another tool's format."""
+    from torchgauge.analysis import export as exporting
+    from torchgauge.record import read
+
+    source = Path(options.run)
+    endings = {"csv": ".csv", "parquet": ".parquet", "pytest-benchmark": ".json"}
+    target = Path(options.output) if options.output else source.with_suffix(endings[options.format])
+    exporting.export(read(source), options.format, target)
+    print(target)
+    return 0
+
+
+def _read(names: Sequence[str]) -> list[Run]:
+    from torchgauge.record import read
+
+    runs = [read(name) for name in names]
+    for warning in (warning for run in runs for warning in run.warnings):
+        print(f"torchgauge: warning: {warning}", file=sys.stderr)
+    return runs
+
+
+def _write(target: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    partial = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(target)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise TorchgaugeError(
+            f"{target}: can't be written: {error.strerror}; choose another with -o"
+        ) from None
+
+
+_RUN_ONLY = (
+    "device", "dtype", "keyword", "budget", "rounds", "processes", "seed", "benchmark_json", "collect_only",
+    "results", "instruments",
+)  # fmt: skip
+
+
+def _positive(text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of 1 or more")
+    return value
+
+
+def _instruments(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    if names != ["time"]:
+        raise argparse.ArgumentTypeError(f"unknown instrument in {text!r}; this version has: time")
+    return names
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        self.exit(2, f"torchgauge: error: {message}; see: {self.prog} --help\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="torchgauge",
+        description="Measures PyTorch code and says what the numbers are worth.",
+        epilog="example: torchgauge run bench --budget quick",
+    )
+    parser.add_argument("--version", action="version", version=f"torchgauge {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+
+    def command(name: str, act: Callable[[argparse.Namespace], int], example: str) -> argparse.ArgumentParser:
+        summary = (act.__doc__ or "").strip()
+        made = commands.add_parser(name, help=summary, description=summary, epilog=f"example: {example}")
+        made.set_defaults(act=act)
+        return made
+
+    made = command("run", run, "torchgauge run bench -k matmul --dtype float32,bfloat16 --budget quick")
+    add = made.add_argument
+    add("paths", nargs="*", metavar="PATH", help="files, folders or file.py::function (default: bench)")
+    add("--device", metavar="LIST", help="auto (the default), all, or a list such as cpu,cuda:1")
+    add("--dtype", metavar="LIST", help="a list such as float32,bfloat16, or all (default: by budget)")
+    add("-k", dest="keyword", metavar="EXPR", help="only benchmarks that match, as in pytest")
+    add("--budget", choices=("quick", "standard", "thorough"), help="how much to measure (default: standard)")
+    add("--instruments", type=_instruments, metavar="LIST", help="how to look at each case (default: time)")
+    add("--rounds", type=_positive, metavar="N", help="passes over all cases (default: by budget)")
+    add("--processes", type=_positive, metavar="N", help="fresh processes, each with all rounds (default: 1)")
+    add("--seed", type=int, metavar="N", help="seed of the order of the cases (default: drawn, and stored)")
+    add("--results", metavar="DIR", help="folder of the run file (default: results)")
+    add("--resume", metavar="RUN", help="complete an interrupted run file")
+    add("--report", action="store_true", help="also write the page, beside the run file")
+    add("--benchmark-json", metavar="FILE", help="also write pytest-benchmark's JSON")
+    add("--collect-only", action="store_true", default=None, help="list the cases and measure nothing")
+
+    made = command("show", show, "torchgauge show results/*.jsonl")
+    made.add_argument("runs", nargs="+", metavar="RUN", help="run files")
+
+    made = command("report", report, "torchgauge report results/*.jsonl -o report.html")
+    made.add_argument("runs", nargs="+", metavar="RUN", help="run files")
+    made.add_argument(
+        "-o", "--output", metavar="FILE", help="file to write (default: report.html; stdout for Markdown)"
+    )
+    made.add_argument("--format", choices=("html", "markdown"), default="html", help="default: %(default)s")
+
+    made = command("export", export, "torchgauge export run.jsonl --format parquet -o run.parquet")
+    made.add_argument("run", metavar="RUN", help="a run file")
+    made.add_argument(
+        "--format", choices=("csv", "parquet", "pytest-benchmark"), required=True, help="what to write"
+    )
+    made.add_argument("-o", "--output", metavar="FILE", help="file to write (default: beside the run file)")
+    return parser

@@ -1,0 +1,66 @@
+"""Instruments: ways to look at a callable. One module each; `BY_NAME` is what `--instruments` offers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from torchgauge.measure.subject import Subject
+from torchgauge.record.schema import Scalar
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One look at one case: which round it is, and how much time it may take."""
+
+    case_id: str
+    device: str
+    first: bool
+    """Whether this process has not seen the case before."""
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What an instrument saw in one visit: one metric, `samples` per call in `unit`, one a block."""
+
+    metric: str
+    unit: str
+    method: str
+    samples: list[float]
+    loops: int
+    conditions: dict[str, Scalar] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+
+class Instrument(Protocol):
+    """One way to look at a callable."""
+
+    name: str
+
+    def observe(self, subject: Subject, visit: Visit) -> tuple[Any, list[Observation]]:
+        """Look at the subject once.
+
+        Returns:
+            The result of the first call, and the observations, the primary one first.
+
+        """
+        ...
+
+
+def by_name(name: str) -> Callable[[], Instrument]:
+    """Give the maker of an instrument; imports its module only now.
+
+    Raises:
+        KeyError: there is no such instrument.
+
+    """
+    if name == "time":
+        from torchgauge.measure.instruments.time import Time
+
+        return Time
+    raise KeyError(name)
+
+
+NAMES = ("time",)

@@ -1,0 +1,97 @@
+"""The time of a call: the host's clock on a CPU, device events with a filled queue on CUDA."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from typing import Any
+
+from torchgauge.measure import device
+from torchgauge.measure.clock import Clock, HostClock
+from torchgauge.measure.instruments import Observation, Visit
+from torchgauge.measure.sampler import BLOCK_RESOLUTIONS, Samples, empty_loop, sample
+from torchgauge.measure.subject import Subject
+from torchgauge.record.schema import Scalar
+
+EMPTY_LOOP_SHARE = 0.05
+
+
+class Time:
+    """Measures `time` (host clock) or `device_time` and `submit_time` (events), and the first call apart."""
+
+    name = "time"
+
+    def __init__(self, host: HostClock | None = None) -> None:
+        self._host = host or HostClock()
+        self._empty_loop = empty_loop(self._host)
+        self._clocks: dict[tuple[str, bool], Clock] = {}
+        self._synchronizes: dict[str, bool] = {}
+        self._loops: dict[str, int] = {}
+
+    def observe(self, subject: Subject, visit: Visit) -> tuple[Any, list[Observation]]:
+        """Time the subject for about `visit.seconds`; the result is the first call's."""
+        result, first_call = self._first_call(subject, visit)
+        if visit.first:
+            self._synchronizes[visit.case_id] = device.synchronizes(visit.device, subject.once)
+        clock = self._clock(visit)
+        samples = sample(subject, clock, visit.seconds, self._loops.get(visit.case_id, 1))
+        self._loops[visit.case_id] = samples.loops
+        conditions: dict[str, Scalar] = {
+            "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "stop": samples.stop,
+            "warmup": samples.warmup,
+            "warmup_seconds": samples.warmup_seconds,
+            "empty_loop_seconds": self._empty_loop,
+            "clock_resolution_seconds": clock.resolution,
+            "garbage_collection": False,
+            "load_1min": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+            "synchronizes": self._synchronizes[visit.case_id],
+        }
+        observations = [
+            Observation(
+                clock.metric,
+                "s",
+                clock.method,
+                samples.blocks,
+                samples.loops,
+                conditions,
+                self._warnings(samples, clock),
+            )
+        ]
+        if samples.submits:
+            observations.append(
+                Observation("submit_time", "s", "host-clock", samples.submits, samples.loops, conditions)
+            )
+        if visit.first:
+            observations.append(Observation("first_call", "s", "host-clock", [first_call], 1, conditions))
+        return result, observations
+
+    def _first_call(self, subject: Subject, visit: Visit) -> tuple[Any, float]:
+        """Call once with the device idle before and after; lazy loading and compiling show here."""
+        wait = device.synchronizer(visit.device) or (lambda: None)
+        wait()
+        start = self._host.now()
+        result = subject.once()
+        wait()
+        return result, (self._host.now() - start) * 1e-9
+
+    def _clock(self, visit: Visit) -> Clock:
+        key = visit.device, self._synchronizes[visit.case_id]
+        if key not in self._clocks:
+            self._clocks[key] = (
+                self._host if visit.device == "cpu" else device.clock(visit.device, synchronizes=key[1])
+            )
+        return self._clocks[key]
+
+    def _warnings(self, samples: Samples, clock: Clock) -> list[str]:
+        found = []
+        fastest = min(samples.blocks)
+        if clock.metric == "time" and self._empty_loop > EMPTY_LOOP_SHARE * fastest:
+            found.append(f"the empty loop ({self._empty_loop * 1e9:.0f} ns a call) is over 5 % of this time")
+        if fastest * samples.loops < 0.5 * BLOCK_RESOLUTIONS * clock.resolution:
+            found.append("blocks are shorter than 1,000 steps of the clock")
+        if samples.starved > len(samples.blocks) // 2:
+            found.append("launch-bound: the device waited for the host, the time holds gaps between launches")
+        if samples.warmup == "time":
+            found.append("still changing when the warm-up's time was up")
+        return found

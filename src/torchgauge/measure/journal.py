@@ -1,0 +1,135 @@
+"""The run file seen from the measuring side: what it holds already, and what is added to it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+from torchgauge.errors import TorchgaugeError
+from torchgauge.estimate import Estimate, estimate, quantile
+from torchgauge.measure.instruments import Observation
+from torchgauge.record import (
+    Case,
+    Config,
+    Environment,
+    Failure,
+    Header,
+    Measurement,
+    RunWriter,
+    Skip,
+    Summary,
+    Work,
+    read,
+)
+from torchgauge.record.ending import PRIMARY_METRICS, ending, seconds_before
+
+
+class Journal:
+    """One run file being written, by this process, from its begin or from where it was left."""
+
+    def __init__(
+        self, path: Path, run_id: str, config: Config, environment: Environment, process: int
+    ) -> None:
+        self.path = path
+        self._process = process
+        self._writer = RunWriter(path)
+        self._seconds_before = 0.0
+        self._held: set[tuple[str, int, int]] = set()
+        self._samples: dict[str, list[list[float]]] = defaultdict(list)
+        self.closed_cases: set[str] = set()
+        """Cases that failed or were skipped: not to be measured again."""
+        if self._writer.is_new:
+            started = datetime.now(UTC).isoformat(timespec="milliseconds")
+            self._writer.append(
+                Header(schema=1, id=run_id, started=started, environment=environment, config=config)
+            )
+        else:
+            self._take_up(environment)
+
+    def holds(self, case: Case, round_: int) -> bool:
+        """Whether this round of the case is in the file already."""
+        return (case.id, self._process, round_) in self._held
+
+    def has(self, case: Case) -> bool:
+        """Whether any round of the case is in the file."""
+        return case.id in self._samples
+
+    def samples(self, case: Case) -> list[float]:
+        """Give all primary samples of a case, in the order in which they were taken."""
+        return [value for part in self._samples[case.id] for value in part]
+
+    def estimate(self, case: Case, q: float) -> Estimate:
+        """Estimate the case's headline from the rounds so far."""
+        return estimate(self._samples[case.id], q)
+
+    def note(self, case: Case, samples: list[float]) -> None:
+        """Take up a round's primary samples (they are written once the benchmark's own checks passed)."""
+        self._samples[case.id].append(samples)
+
+    def measured(self, case: Case, round_: int, instrument: str, work: Work, seen: list[Observation]) -> None:
+        """Write a visit's observations."""
+        for one in seen:
+            self._writer.append(
+                Measurement(
+                    case=case,
+                    instrument=instrument,
+                    metric=one.metric,
+                    unit=one.unit,
+                    method=one.method,
+                    round=round_,
+                    process=self._process,
+                    samples=one.samples,
+                    loops=one.loops,
+                    summary=summarize(one.samples),
+                    work=work,
+                    conditions=one.conditions,
+                    warnings=one.warnings,
+                )
+            )
+
+    def failed(self, case: Case, stage: str, error: str, message: str) -> None:
+        """Write a failure; the case is closed."""
+        self.closed_cases.add(case.id)
+        self._writer.append(Failure(case=case, stage=stage, error=error, message=message))
+
+    def skipped(self, case: Case, reason: str) -> None:
+        """Write a skip; the case is closed."""
+        self.closed_cases.add(case.id)
+        self._writer.append(Skip(case=case, reason=reason))
+
+    def end(self, seconds: float, *, interrupted: bool) -> None:
+        """Write the end line. `seconds` is the wall time since this process took up the file."""
+        self._writer.append(ending(read(self.path), self._seconds_before + seconds, interrupted=interrupted))
+
+    def close(self) -> None:
+        """Release the file."""
+        self._writer.close()
+
+    def _take_up(self, environment: Environment) -> None:
+        run = read(self.path)
+        if run.header.environment.fingerprint != environment.fingerprint:
+            self._writer.close()
+            raise TorchgaugeError(
+                f"{self.path}: was measured in another environment "
+                f"(fingerprint {run.header.environment.fingerprint}, here {environment.fingerprint}): "
+                "start a new run"
+            )
+        self._seconds_before = seconds_before(run, run.end)
+        for line in run.measurements:
+            if line.metric in PRIMARY_METRICS:
+                self._held.add((line.case.id, line.process, line.round))
+                self._samples[line.case.id].append(line.samples)
+        self.closed_cases = {line.case.id for line in (*run.failures, *run.skips)}
+
+
+def summarize(samples: list[float]) -> Summary:
+    """Summarize the samples of one line."""
+    return Summary(
+        count=len(samples),
+        min=min(samples),
+        p05=quantile(samples, 0.05),
+        median=quantile(samples, 0.5),
+        mean=sum(samples) / len(samples),
+        max=max(samples),
+    )

@@ -1,0 +1,207 @@
+"""The parent of the processes that measure: starts them one after another and closes the run.
+
+It imports no torch. A worker that a benchmark kills (a segmentation fault, `os._exit`) costs that case alone: the
+case becomes a failure line and a new worker goes on with the rest.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from torchgauge.errors import TorchgaugeError
+from torchgauge.record import Case, Config, Failure, Run, RunWriter, read, run_file_name
+from torchgauge.record.ending import ending, seconds_before
+
+_DONE = b"done"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What `torchgauge run` was asked for; None where the plugin is to choose."""
+
+    paths: list[str]
+    device: str = "auto"
+    dtype: str | None = None
+    keyword: str | None = None
+    budget: str = "standard"
+    rounds: int | None = None
+    processes: int = 1
+    seed: int | None = None
+    benchmark_json: str | None = None
+    collect_only: bool = False
+    pytest_args: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The run file, if one was begun, and the exit code of the command."""
+
+    path: Path | None
+    code: int
+
+
+def new(request: Request, results: Path) -> Outcome:
+    """Measure into a new run file in the folder `results`.
+
+    Raises:
+        TorchgaugeError: the folder can't be written.
+
+    """
+    if request.collect_only:
+        with _crumb() as crumb:
+            return Outcome(None, _worker(request, crumb, 0, results / "none.jsonl", ["--collect-only"]))
+    try:
+        results.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=results):
+            pass
+    except OSError as error:
+        raise TorchgaugeError(
+            f"{results}: can't be written: {error.strerror}; choose another folder with --results DIR"
+        ) from None
+    _, name = run_file_name(datetime.now(UTC), platform.node())
+    return _measure(request, results / name, 0.0)
+
+
+def resume(path: Path) -> Outcome:
+    """Complete an interrupted run with the settings it was begun with.
+
+    Raises:
+        TorchgaugeError: the file can't be read, or the run is complete.
+
+    """
+    run = read(path)
+    if not run.interrupted:
+        raise TorchgaugeError(
+            f"{path}: is complete, nothing is left to measure; show it with: torchgauge show {path}"
+        )
+    return _measure(_request_of(run), path, seconds_before(run, run.end))
+
+
+def _request_of(run: Run) -> Request:
+    config = run.header.config
+    return Request(
+        paths=config.paths,
+        device=",".join(config.devices),
+        dtype=None if config.dtypes is None else ",".join(config.dtypes),
+        keyword=config.keyword,
+        budget=config.budget,
+        rounds=config.rounds,
+        processes=config.processes,
+        seed=config.seed,
+        pytest_args=config.pytest_args,
+    )
+
+
+def _measure(request: Request, path: Path, before: float) -> Outcome:
+    begin = time.monotonic()
+    code = 0
+    with _crumb() as crumb:
+        process = 0
+        while process < request.processes and code in (0, 1):
+            crumb.write_bytes(b"")
+            code = _worker(request, crumb, process, path, [])
+            if crumb.read_bytes() == _DONE or code in (2, 130):
+                process += 1
+            else:
+                _note_death(path, crumb.read_bytes(), code)
+                code = 1
+    if not path.exists():
+        return Outcome(None, code)
+    interrupted = code not in (0, 1)
+    run = read(path)
+    end = ending(run, before + time.monotonic() - begin, interrupted=interrupted)
+    writer = RunWriter(path)
+    writer.append(end)
+    writer.close()
+    if code == 0 and end.failed:
+        code = 1
+    return Outcome(path, code)
+
+
+def _note_death(path: Path, crumb: bytes, code: int) -> None:
+    """Write the failure of the case that killed its worker."""
+    name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+    if not crumb or not path.exists():
+        raise TorchgaugeError(
+            f"the measuring process ended ({name}) before its first case; try: python -c 'import torch'"
+        )
+    case = msgspec.json.decode(crumb, type=Case)
+    writer = RunWriter(path)
+    writer.append(
+        Failure(case=case, stage="process", error=name, message=f"the benchmark ended its process ({name})")
+    )
+    writer.close()
+    print(f"failed: {case.id}: process: it ended its process ({name})", file=sys.stderr, flush=True)
+
+
+def _worker(request: Request, crumb: Path, process: int, path: Path, extra: list[str]) -> int:
+    """Run one worker to its end. SIGINT and SIGTERM are handed to it: it closes, then we do."""
+    command = [sys.executable, "-m", "torchgauge.measure.worker", str(crumb), str(len(request.pytest_args))]
+    command += ["--gauge-file", str(path), "--gauge-process", str(process), *_options(request), *extra]
+    # The options of a project's own pytest runs (coverage, xdist) would be measured too
+    command += ["-o", "addopts=", "--continue-on-collection-errors", "-p", "no:cacheprovider"]
+    command += [*request.paths, *request.pytest_args]
+    # its own process group: a Ctrl-C reaches it once, from here, and not twice
+    child = subprocess.Popen(command, start_new_session=True, env=_environment())
+    stopped = False
+
+    def stop(number: int, _: object) -> None:
+        nonlocal stopped
+        stopped = True
+        child.send_signal(signal.SIGINT)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        code = child.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return 130 if stopped else code
+
+
+def _options(request: Request) -> list[str]:
+    words = ["--gauge-device", request.device, "--gauge-budget", request.budget]
+    words += ["--gauge-processes", str(request.processes)]
+    for option, value in (
+        ("--gauge-dtype", request.dtype),
+        ("--gauge-rounds", request.rounds),
+        ("--gauge-seed", request.seed),
+        ("-k", request.keyword),
+    ):
+        if value is not None:
+            words += [option, str(value)]
+    if request.benchmark_json is not None:
+        words.append(f"--benchmark-json={request.benchmark_json}")
+    return words
+
+
+def _environment() -> dict[str, str]:
+    """Give the worker our environment; a checkout that is not installed must be found from it too."""
+    here = str(Path(__file__).resolve().parents[2])
+    path = (
+        [here, *filter(None, [os.environ.get("PYTHONPATH")])]
+        if here in sys.path
+        else [os.environ.get("PYTHONPATH", "")]
+    )
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))}
+
+
+@contextmanager
+def _crumb() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="torchgauge-") as folder:
+        crumb = Path(folder) / "crumb"
+        crumb.write_bytes(b"")
+        yield crumb

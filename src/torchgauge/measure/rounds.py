@@ -1,0 +1,340 @@
+"""The pytest plugin that measures: all cases in shuffled order, again and again, round by round.
+
+Registered by torchgauge.plugin only when measuring is asked for. It replaces pytest's run loop for
+benchmarks, with pytest's own protocol for each visit, so fixtures, marks and `-x` work as ever; a
+benchmark is reported to pytest once, when its last visit is over.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from _pytest.runner import runtestprotocol
+
+from torchgauge.errors import TorchgaugeError
+from torchgauge.measure import cases, device, environment
+from torchgauge.measure.budget import Budget
+from torchgauge.measure.feed import feed
+from torchgauge.measure.gauge import Gauge, GaugeUseError
+from torchgauge.measure.instruments import Instrument, Observation, Visit, by_name
+from torchgauge.measure.journal import Journal
+from torchgauge.measure.schedule import Allowance, order
+from torchgauge.measure.worker import Worker
+from torchgauge.record import Case, Config
+
+CASE = pytest.StashKey[Case]()
+
+
+class Rounds:
+    """Measures the benchmarks of one pytest session and writes them to a run file."""
+
+    def __init__(
+        self,
+        *,
+        path: Path,
+        run_id: str,
+        config: Config,
+        selection: cases.Selection,
+        process: int,
+        worker: Worker | None,
+        refuse: Any,
+    ) -> None:
+        self._path = path
+        self._run_id = run_id
+        self._config = config
+        self.selection = selection
+        self._process = process
+        self._worker = worker
+        self._refuse = refuse
+        self._begin = time.monotonic()
+        self._journal: Journal | None = None
+        self._instrument: Instrument | None = None
+        self._visit: tuple[Case, Visit, bool] | None = None
+        self._problem: tuple[str, str, str] | None = None
+        self._last: bool = False
+        self._broken_files: list[tuple[str, str]] = []
+        self._found = 0
+        self._outside = 0
+
+    @property
+    def budget(self) -> Budget:
+        """The run's budget."""
+        return self.selection.budget
+
+    # Collection
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Keep the benchmarks of this budget, give each its Case, skip what its marks rule out."""
+        kept: list[pytest.Item] = []
+        for item in items:
+            if not is_benchmark(item):
+                if self._worker is None:
+                    kept.append(item)
+                continue
+            self._found += 1
+            try:
+                if cases.outside_budget(item, self.budget):
+                    self._outside += 1
+                    continue
+                case = cases.case_of(item)
+                reason = cases.skip_reason(item, case)
+            except TorchgaugeError as error:
+                self._refuse(str(error))
+            item.stash[CASE] = case
+            if reason:
+                item.add_marker(pytest.mark.skip(reason=reason))
+            kept.append(item)
+        self._refuse_twins(kept)
+        dropped = [item for item in items if item not in set(kept)]
+        if dropped:
+            config.hook.pytest_deselected(items=dropped)
+        items[:] = kept
+
+    def _refuse_twins(self, items: list[pytest.Item]) -> None:
+        seen: dict[str, str] = {}
+        for item in items:
+            case = item.stash.get(CASE, None)
+            if case is not None and case.id in seen:
+                self._refuse(
+                    f"{seen[case.id]} and {item.nodeid} share the case id {case.id}; rename one of them"
+                )
+            elif case is not None:
+                seen[case.id] = item.nodeid
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Remember a file that could not be imported; it becomes a failure line."""
+        if report.failed:
+            self._broken_files.append((report.nodeid, _last_line(report.longreprtext)))
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """List the cases if that was asked for; refuse a run without any."""
+        chosen = [item.stash[CASE] for item in session.items if CASE in item.stash]
+        if self._worker is not None and session.config.option.collectonly:
+            for case in chosen:
+                print(case.id, file=self._worker.stdout)
+            self._worker.stdout.flush()
+        if chosen or self._broken_files or self._worker is None:
+            return
+        where = " ".join(self._config.paths)
+        if not self._found:
+            self._refuse(
+                f"no benchmarks in {where}: looked for functions bench_* that take `gauge` in files bench_*.py"
+            )
+        if self._outside == self._found:
+            self._refuse(f"all {self._found} benchmarks belong to a larger budget; say --budget thorough")
+        expression = session.config.option.keyword
+        cause = f"-k {expression!r} matches none" if expression else "the arguments after -- leave none"
+        self._refuse(
+            f"{cause} of {self._found} benchmarks; list them with: torchgauge run {where} --collect-only"
+        )
+
+    # The run
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
+        """Visit every case once a round, in an order of its own, until each has been seen enough."""
+        if session.config.option.collectonly:
+            return None
+        if session.testsfailed and not session.config.option.continue_on_collection_errors:
+            return None
+        items = {item.stash[CASE].id: item for item in session.items if CASE in item.stash}
+        try:
+            self._open()
+        except TorchgaugeError as error:
+            self._refuse(str(error))
+        for item in session.items:
+            if CASE not in item.stash:
+                session.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
+        try:
+            self._run(session, items)
+        except TorchgaugeError as error:
+            self._refuse(str(error))
+        finally:
+            if self._worker is not None:
+                self._worker.progress.stop()
+        if self._worker is not None:
+            self._worker.done()
+        return True
+
+    def _open(self) -> None:
+        checkout = Path(self._config.paths[0].partition("::")[0]) if self._config.paths else Path()
+        surroundings = environment.collect(self.selection.devices, checkout)
+        self._journal = Journal(self._path, self._run_id, self._config, surroundings, self._process)
+        self._instrument = by_name("time")()
+        for nodeid, message in self._broken_files:
+            group = Path(nodeid).stem.removeprefix("bench_")
+            broken = Case(id=f"{group}/", group=group, name="", device="", dtype=None)
+            if broken.id not in self._journal.closed_cases:
+                self._journal.failed(broken, "collection", "CollectError", message)
+            self._say(f"failed: {nodeid}: {message}")
+
+    def _run(self, session: pytest.Session, items: dict[str, pytest.Item]) -> None:
+        journal = self._open_journal
+        allowance = Allowance(self.budget, self._config.processes - self._process)
+        active = [key for key, item in items.items() if key not in journal.closed_cases]
+        planned = len(active) * self._config.rounds
+        if self._worker is not None:
+            self._worker.progress.start(len(active), planned)
+        gc.collect()
+        gc.freeze()  # what is imported stays: collecting between visits then costs a millisecond
+        done = 0
+        for round_ in range(self._config.rounds):
+            turn = [
+                key for key in order(active, self._config.seed, self._process, round_) if key in set(active)
+            ]
+            later = self._config.rounds - round_ - 1
+            for index, key in enumerate(turn):
+                item, left = items[key], len(turn) - index + later * len(active)
+                case = item.stash[CASE]
+                if journal.holds(case, round_):
+                    continue
+                seconds = allowance.seconds(time.monotonic() - self._begin, left)
+                if self._worker is not None:
+                    self._worker.note(case)
+                    self._worker.progress.update(done, left, case.id)
+                begin = time.monotonic()
+                following = items[turn[index + 1]] if index + 1 < len(turn) else None
+                over = self._visit_item(item, following, round_, seconds)
+                allowance.visited(seconds, time.monotonic() - begin)
+                done += 1
+                if over:
+                    active.remove(key)
+                if session.shouldfail:
+                    raise session.Failed(session.shouldfail)
+                if session.shouldstop:
+                    raise session.Interrupted(session.shouldstop)
+
+    def _visit_item(
+        self, item: pytest.Item, following: pytest.Item | None, round_: int, seconds: float
+    ) -> bool:
+        """Visit one case; tell whether it is over, by its failure, its skip or its precision."""
+        journal = self._open_journal
+        case = item.stash[CASE]
+        self._problem = None
+        self._last = round_ == self._config.rounds - 1
+        visit = Visit(case.id, case.device, first=not journal.has(case) or round_ == 0, seconds=seconds)
+        self._visit = (case, visit, self._last)
+        gc.collect()
+        reports = runtestprotocol(item, nextitem=following, log=False)
+        self._visit = None
+        skip = next((report for report in reports if report.skipped), None)
+        if self._problem is not None:
+            stage, error, message = self._problem
+            journal.failed(case, stage, error, message)
+            self._say(f"failed: {case.id}: {stage}: {error}: {message}")
+        elif skip is not None:
+            journal.skipped(case, _skip_reason(skip))
+        else:
+            gauge = self._seen
+            journal.measured(case, round_, "time", gauge.stated, gauge.observations)
+            if not self._last:
+                return False
+        if case.device != "cpu" and (self._problem is not None or skip is not None):
+            device.release(case.device)
+        hook = item.ihook
+        hook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        for report in reports:
+            hook.pytest_runtest_logreport(report=report)
+        hook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        return True
+
+    def gauge(self, request: pytest.FixtureRequest) -> Gauge:
+        """Make the `gauge` of the visit under way."""
+        if self._visit is None:  # an ordinary test that asks for it
+            return Gauge()
+        case, visit, _ = self._visit
+
+        def measured(seen: list[Observation]) -> None:
+            self._after_measuring(request, case, seen)
+
+        self._seen = Gauge(self._instrument, visit, measured)
+        return self._seen
+
+    def _after_measuring(self, request: pytest.FixtureRequest, case: Case, seen: list[Observation]) -> None:
+        """Decide whether the case has been seen enough; if so hand all its samples to pytest-benchmark."""
+        journal = self._open_journal
+        journal.note(case, seen[0].samples)
+        width = journal.estimate(case, 0.05 if case.device == "cpu" else 0.5)
+        half = width.relative_half_width
+        if width.clusters >= 3 and half is not None and half <= self.budget.half_width:
+            seen[0].conditions["stop"] = "interval"
+            self._last = True
+        if self._last and self._process == self._config.processes - 1:
+            feed(request, case, journal.samples(case), seen[0].method, seen[0].loops)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Generator[None, Any, Any]:
+        """Turn what torch lacks into a skip, and a benchmark that never measured into a failure."""
+        gauge = pyfuncitem.funcargs.get("gauge")
+        if not isinstance(gauge, Gauge) or self._visit is None:
+            return (yield)
+        case = self._visit[0]
+        with device.precision(case.device, case.dtype):
+            try:
+                result = yield
+            except Exception as error:
+                reason = device.unsupported(error)
+                if reason is None or gauge.stage == "check":
+                    raise
+                pytest.skip(reason)
+        gauge.finish()
+        return result
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Remember where and why a visit failed."""
+        report = yield
+        if self._visit is not None and report.failed and call.excinfo is not None and self._problem is None:
+            gauge = getattr(item, "funcargs", {}).get("gauge")
+            stage = {"setup": "fixture", "teardown": "teardown"}.get(call.when, "")
+            if not stage:
+                misused = isinstance(call.excinfo.value, GaugeUseError)
+                stage = "gauge" if misused else gauge.stage if isinstance(gauge, Gauge) else "setup"
+            self._problem = stage, call.excinfo.typename, device.first_line(call.excinfo.value)
+        return report
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Close the run file; without a parent process this session also writes its end."""
+        if self._journal is None:
+            return
+        if self._worker is None:
+            stopped = exitstatus == pytest.ExitCode.INTERRUPTED or bool(session.shouldstop)
+            self._journal.end(time.monotonic() - self._begin, interrupted=stopped)
+        self._journal.close()
+        self._journal = None
+
+    @property
+    def _open_journal(self) -> Journal:
+        assert self._journal is not None
+        return self._journal
+
+    def _say(self, line: str) -> None:
+        if self._worker is not None:
+            self._worker.progress.say(line)
+
+
+def is_benchmark(item: pytest.Item) -> bool:
+    """Whether the item asks for torchgauge's own `gauge` fixture."""
+    info = getattr(item, "_fixtureinfo", None)
+    found = info.name2fixturedefs.get("gauge") if info is not None else None
+    return bool(found) and getattr(found[-1].func, "__module__", "") == "torchgauge.plugin"
+
+
+def _skip_reason(report: pytest.TestReport) -> str:
+    if isinstance(report.longrepr, tuple):
+        return str(report.longrepr[2]).removeprefix("Skipped: ")
+    return str(getattr(report, "wasxfail", "") or "skipped")
+
+
+def _last_line(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.startswith("E ")] or text.splitlines() or [""]
+    return lines[-1].removeprefix("E").strip()[:300]

@@ -1,0 +1,53 @@
+"""Which case comes when, and for how long."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Hashable, Sequence
+from typing import TypeVar
+
+from torchgauge.measure.budget import Budget
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+def order(keys: Sequence[Key], seed: int, process: int, round_: int) -> list[Key]:
+    """Shuffle the cases of a round; the same seed, process and round give the same order."""
+    shuffled = list(keys)
+    random.Random(f"{seed}-{process}-{round_}").shuffle(shuffled)
+    return shuffled
+
+
+class Allowance:
+    """Shares out what is left of a budget's time among the visits that are left.
+
+    A visit costs more than it samples (set-up, first call, teardown): the cost of the visits so far
+    says how much, so that a run ends near its budget however slow its set-up is.
+    """
+
+    def __init__(self, budget: Budget, processes_left: int = 1) -> None:
+        self._budget = budget
+        self._processes_left = processes_left
+        self._visits = 0
+        self._overhead = 0.0
+
+    def seconds(self, spent: float, visits_left: int) -> float:
+        """Give the next visit's share in seconds.
+
+        Args:
+            spent: seconds since the run began.
+            visits_left: visits to come in this process, this one included.
+
+        """
+        budget = self._budget
+        if budget.seconds is None:
+            return budget.visit_most
+        left = (budget.seconds - spent) / self._processes_left
+        overhead = self._overhead / self._visits if self._visits else 0.0
+        share = left / max(1, visits_left) - overhead
+        return min(budget.visit_most, max(budget.visit_least, share))
+
+    def visited(self, share: float, took: float) -> None:
+        """Note a visit that was given `share` and took `took` seconds."""
+        self._visits += 1
+        self._overhead += max(0.0, took - share)

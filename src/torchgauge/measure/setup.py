@@ -1,0 +1,68 @@
+"""From pytest's options to a `Rounds` plugin, checked before anything is measured."""
+
+from __future__ import annotations
+
+import platform
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from torchgauge import __version__
+from torchgauge.errors import TorchgaugeError
+from torchgauge.measure import cases, device
+from torchgauge.measure.budget import BUDGETS
+from torchgauge.measure.rounds import Rounds
+from torchgauge.measure.worker import Worker
+from torchgauge.record import Config, run_file_name
+
+
+def rounds(config: pytest.Config, worker: Worker | None, refuse: Callable[[str], NoReturn]) -> Rounds:
+    """Resolve devices, dtypes, budget and file, and make the plugin that measures.
+
+    Raises:
+        TorchgaugeError: an option names what is not there.
+
+    """
+    option = config.getoption
+    budget = BUDGETS[option("gauge_budget")]
+    devices = device.resolve(option("gauge_device"))
+    dtypes = cases.choose_dtypes(option("gauge_dtype"), devices)
+    count = option("gauge_rounds") or budget.rounds
+    if count < 1:
+        raise TorchgaugeError(f"{count} rounds can't be measured; say --gauge-rounds 1 or more")
+    path = option("gauge_file")
+    if path is None:
+        folder = Path(option("gauge_results"))
+        folder.mkdir(parents=True, exist_ok=True)
+        run_id, name = run_file_name(datetime.now(UTC), platform.node())
+        path = folder / name
+    else:
+        path = Path(path)
+        run_id = path.stem.rpartition("_")[2]
+    seed = option("gauge_seed")
+    chosen = Config(
+        torchgauge=__version__,
+        paths=[str(argument) for argument in config.args],
+        devices=devices,
+        dtypes=dtypes,
+        keyword=option("keyword") or None,
+        budget=budget.name,
+        instruments=["time"],
+        rounds=count,
+        processes=option("gauge_processes"),
+        seed=secrets.randbits(32) if seed is None else seed,
+        pytest_args=list(worker.pytest_args) if worker is not None else [],
+    )
+    return Rounds(
+        path=path,
+        run_id=run_id,
+        config=chosen,
+        selection=cases.Selection(devices, dtypes, budget),
+        process=option("gauge_process"),
+        worker=worker,
+        refuse=refuse,
+    )
