@@ -39,11 +39,8 @@ TESTS = (*BOTH, "hypothesis", "jsonschema")
 
 def bench(session, *options):
     """Measure the catalogue on the best device there is, show it and write the page."""
-    python, page = ready(session, MEASURE), ["--report"]
-    if lacking := missing(python, REPORT):  # under --no-venv: a GPU machine may go without pandas
-        session.log(f"no page without {names(lacking)}; `torchgauge report RUN` writes it where they are")
-        page = []
-    run(session, python, "torchgauge", "run", *page, *options, *session.posargs)
+    # Under --no-venv what the page needs may be missing: the command then measures and says so.
+    run(session, ready(session, MEASURE), "torchgauge", "run", "--report", *options, *session.posargs)
 
 
 def bench_cpu(session):
@@ -138,7 +135,7 @@ def names(modules):
 
 def environment(session):
     """Return the Python of .nox/env, which is made anew unless it is whole and what is wanted today."""
-    if Path(sys.prefix) == ENV:  # somebody activated it: it can't be cleared from under this process
+    if Path(sys.prefix).resolve() == ENV:  # somebody activated it: it can't be cleared from under this process
         return sys.executable
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     torch, shared = torch_choice()
@@ -235,7 +232,7 @@ class Session:
                 code = process.wait(patience)
                 break
             except KeyboardInterrupt:  # a terminal tells the command too, which then closes its files
-                interrupted, patience = True, 5
+                interrupted, patience = True, 10
             except subprocess.TimeoutExpired:  # it seems that only this process was told
                 process.send_signal(signal.SIGINT)
                 patience = None
@@ -259,6 +256,7 @@ def main(arguments):
         return 2
     os.chdir(ROOT)
     settle()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a CI's or a cluster's end closes files too
     codes = {}
     for name in chosen.session:
         try:

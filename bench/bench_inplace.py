@@ -44,8 +44,8 @@ def measure(gauge, form, functional, in_place, x, *operands):
 
 
 @dtypes
-@forms
 @sizes(2**10, 2**20)
+@forms
 def bench_add(gauge, device, dtype, form, n):
     # In place the sum grows until 1 is below half a unit in its last place (2²⁴ in float32, 2¹¹ in
     # float16) and then stands still; integers wrap.
@@ -55,8 +55,8 @@ def bench_add(gauge, device, dtype, form, n):
 
 
 @dtypes
-@forms
 @sizes(2**10)
+@forms
 def bench_mul(gauge, device, dtype, form, n):
     # Times -1: a real product, and in place its values only change sign.
     x = values(n, device, dtype)
@@ -65,8 +65,8 @@ def bench_mul(gauge, device, dtype, form, n):
 
 
 @dtypes
-@forms
 @sizes(2**10)
+@forms
 def bench_relu(gauge, device, dtype, form, n):
     # All forms start from what relu leaves, as the in-place form does from its second call on.
     # torch.relu takes no out=; clamp_min does the same into a tensor that exists.
@@ -79,8 +79,8 @@ def bench_relu(gauge, device, dtype, form, n):
 
 
 @dtypes
-@forms
 @sizes(2**10)
+@forms
 def bench_clamp(gauge, device, dtype, form, n):
     # All forms start from values that are clamped already, as in bench_relu.
     x = values(n, device, dtype).clamp(-50, 50)
@@ -89,8 +89,8 @@ def bench_clamp(gauge, device, dtype, form, n):
 
 
 @dtypes
-@forms
 @sizes(2**10, 2**20)
+@forms
 def bench_zero(gauge, device, dtype, form, n):
     # Zeros are the point here. Nothing has to be read: n·s bytes at the least.
     x = values(n, device, dtype)

@@ -44,8 +44,8 @@ def case(loss, shape, device, dtype):
     return LOSSES[loss](), scores, gold
 
 
-@losses
 @shapes
+@losses
 def bench_forward(gauge, device, dtype, loss, shape):
     measure, scores, gold = case(loss, shape, device, dtype)
     n, rows = scores.numel(), len(scores)
@@ -56,8 +56,8 @@ def bench_forward(gauge, device, dtype, loss, shape):
     gauge(measure, scores, gold)
 
 
-@losses
 @shapes
+@losses
 def bench_forward_backward(gauge, device, dtype, loss, shape):
     measure, scores, gold = case(loss, shape, device, dtype)
     scores.requires_grad_()

@@ -4,6 +4,8 @@ The tutorial writes the same net, y = U(relu(W x)), with layers as attributes an
 then a deeper `Sequential` with Dropout and Softmax. Here also with functions on bare parameters.
 """
 
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import nn
@@ -23,6 +25,7 @@ class Attributes(nn.Module):
         self.U = nn.Linear(n_hidden, n_classes)
 
     def forward(self, x):
+        """Give U(relu(W x))."""
         return self.U(self.f(self.W(x)))
 
 
@@ -36,6 +39,7 @@ class Functions(nn.Module):
         self.U, self.c = layers[1].weight, layers[1].bias
 
     def forward(self, x):
+        """Give U(relu(W x))."""
         return functional.linear(functional.relu(functional.linear(x, self.W, self.b)), self.U, self.c)
 
 
@@ -47,6 +51,7 @@ class Sequential(nn.Module):
         self.network = nn.Sequential(nn.Linear(n_inputs, n_hidden), nn.ReLU(), nn.Linear(n_hidden, n_classes))
 
     def forward(self, x):
+        """Apply the layers in order."""
         return self.network(x)
 
 
@@ -66,6 +71,7 @@ class Deep(nn.Module):
         )
 
     def forward(self, x):
+        """Apply the layers in order."""
         return self.network(x)
 
 
@@ -82,15 +88,14 @@ def build(form, hidden, device, dtype):
         return FORMS[form](3, hidden, 2).to(dtype)
 
 
-def state_work(gauge, form, batch, hidden, dtype):
+def state_the_work(gauge, form, batch, hidden, dtype):
     """Σ 2·B·in·out FLOP over the linear layers; weights, biases and each layer's activations once."""
     widths = [3, hidden, 2 * hidden, 2] if form == "deep" else [3, hidden, 2]
-    weights = sum(a * b for a, b in zip(widths, widths[1:], strict=False))
+    weights = sum(a * b for a, b in pairwise(widths))
     elements = weights + sum(widths[1:]) + batch * sum(widths)
     gauge.work(flop=2 * batch * weights, bytes=elements * dtype.itemsize, items=batch)
 
 
-@forms
 @pytest.mark.parametrize(
     ("batch", "hidden"),
     [
@@ -102,10 +107,11 @@ def state_work(gauge, form, batch, hidden, dtype):
         pytest.param(1024, 1024, marks=thorough),
     ],
 )
+@forms
 def bench_forward(gauge, device, dtype, form, batch, hidden):
     module = build(form, hidden, device, dtype)
     x = inputs(batch, device, dtype)
-    state_work(gauge, form, batch, hidden, dtype)
+    state_the_work(gauge, form, batch, hidden, dtype)
     gauge(module, x)
 
 
@@ -115,19 +121,19 @@ def bench_call(gauge, device, dtype, how):
     # `module(x)` looks for hooks and then calls `module.forward(x)`.
     module = build("attributes", 4, device, dtype)
     x = inputs(1, device, dtype)
-    state_work(gauge, "attributes", 1, 4, dtype)
+    state_the_work(gauge, "attributes", 1, 4, dtype)
     gauge(module if how == "call" else module.forward, x)
 
 
-@forms
 @pytest.mark.parametrize("hidden", [4, pytest.param(1024, marks=standard)])
+@forms
 def bench_construction(gauge, form, hidden):
     gauge.work(flop=0)
     gauge(FORMS[form], 3, hidden, 2)
 
 
-@pytest.mark.parametrize("form", ["attributes", "deep"])
 @pytest.mark.parametrize("hidden", [4, pytest.param(1024, marks=thorough)])
+@pytest.mark.parametrize("form", ["attributes", "deep"])
 def bench_to(gauge, device, form, hidden):
     # A module moves only once: each call gets a new one from the host. On the CPU nothing has to move.
     gauge.work(flop=0)

@@ -8,11 +8,12 @@ import random
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from sine_net import BATCH, standing, training_step
 from torch.nn import functional
 
 standard = pytest.mark.gauge(budget="standard")
 dtypes = pytest.mark.gauge(dtypes=["float32", "float64", "bfloat16", "float16"])
+switch = pytest.mark.parametrize("deterministic", ["off", "on"], indirect=True)
 sizes = pytest.mark.parametrize("n", [2**10, pytest.param(2**20, marks=standard)])
 
 
@@ -29,7 +30,7 @@ def restored():
     cudnn.deterministic, cudnn.benchmark = flags
 
 
-@pytest.fixture(params=["off", "on"])
+@pytest.fixture
 def deterministic(request, monkeypatch):
     """Deterministic algorithms off or on, and afterwards as before."""
     before = (
@@ -84,6 +85,7 @@ def bench_enforce_reproducibility(gauge):
 
 @dtypes
 @sizes
+@switch
 def bench_matmul(gauge, device, dtype, deterministic, n):
     side = round(n**0.5)
     a, b = values(2, side, side, device=device, dtype=dtype)
@@ -92,6 +94,7 @@ def bench_matmul(gauge, device, dtype, deterministic, n):
 
 @dtypes
 @sizes
+@switch
 def bench_index_add(gauge, device, dtype, deterministic, n):
     x, source = values(2, n, device=device, dtype=dtype)
     index = torch.randint(n, (n,), device=device)
@@ -100,6 +103,7 @@ def bench_index_add(gauge, device, dtype, deterministic, n):
 
 @dtypes
 @sizes
+@switch
 def bench_scatter_add(gauge, device, dtype, deterministic, n):
     x, source = values(2, n, device=device, dtype=dtype)
     index = torch.randint(n, (n,), device=device)
@@ -108,6 +112,7 @@ def bench_scatter_add(gauge, device, dtype, deterministic, n):
 
 @dtypes
 @sizes
+@switch
 def bench_cumsum(gauge, device, dtype, deterministic, n):
     x = values(n, device=device, dtype=dtype)
     measure(gauge, deterministic, torch.cumsum, x, 0)
@@ -127,28 +132,10 @@ def bench_convolution(gauge, device, dtype, flags):
 @pytest.mark.gauge(dtypes=["float32"])
 @pytest.mark.parametrize("enforced", ["no", "yes"])
 def bench_training_step(gauge, device, dtype, enforced):
-    x = torch.empty(32, 1, device=device).uniform_(0, 2 * torch.pi).to(dtype)
-    y = torch.sin(x + 1)
-    with torch.device(device):
-        widths = [1, 5, 5, 5, 1]
-        layers = [
-            layer
-            for sizes in zip(widths, widths[1:], strict=False)
-            for layer in (nn.Linear(*sizes), nn.ReLU())
-        ]
-        net = nn.Sequential(*layers[:-1]).to(dtype)
-    # A learning rate of 0, for the reason given in bench_sine_mlp.py.
-    optimizer = torch.optim.Adam(net.parameters(), lr=0.0)
+    setting = standing(BATCH, 5, device, dtype)
 
-    def step():
-        optimizer.zero_grad()
-        loss = functional.mse_loss(net(x), y)
-        loss.backward()
-        optimizer.step()
-        return loss
-
-    def enforced_step():
+    def enforced_step(*setting):
         enforce_reproducibility()
-        return step()
+        return training_step(*setting)
 
-    gauge(enforced_step if enforced == "yes" else step)
+    gauge(enforced_step if enforced == "yes" else training_step, *setting)

@@ -83,7 +83,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _after_run(path: Path, *, page: bool) -> None:
-    """Show the tables and write the page, where the reading side is installed; the run file stays in any case."""
+    """Show the tables and write the page, where the reading side is installed."""
     try:
         from torchgauge.report import terminal
     except ModuleNotFoundError as error:

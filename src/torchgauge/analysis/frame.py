@@ -77,7 +77,7 @@ SAMPLE_COLUMNS: dict[str, str] = {
 _NO_RATE = frozenset({"first_call", "submit_time"})
 
 # A number that stands alone: not the 32 of float32, not the 0 of cuda:0, not a part of a version.
-NUMBER = re.compile(r"(?<![\w.:])\d+(?:\.\d+)?(?:e[-+]?\d+)?(?![\w.]*\w)")
+NUMBER = re.compile(r"(?<![\w.:])\d++(?:,\d{3})*+(?:\.\d++)?+(?:e[-+]?\d++)?+(?![\w.]*\w)")
 
 
 def summaries(runs: Iterable[Run]) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 NowNs = Callable[[], int]
 
@@ -85,7 +85,7 @@ class Event(Protocol):
         """Wait until the device has passed the mark."""
         ...
 
-    def elapsed_time(self, end: Event) -> float:
+    def elapsed_time(self, end_event: Any, /) -> float:
         """Milliseconds between two marks that the device has passed."""
         ...
 

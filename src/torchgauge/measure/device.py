@@ -22,7 +22,7 @@ DTYPES = (
 # What torch says when a kernel, a dtype or a feature is not there. Only the words tell: the same
 # types of exception are raised for mistakes.
 _UNSUPPORTED = re.compile(
-    r"not implemented for '|Could not run 'aten::|(is|are) not (yet |currently )?supported|"
+    r"not implemented for '|Could not run 'aten::|not (yet |currently )?supported|"
     r"(does not|doesn't|do not) (currently )?support|no kernel image is available|"
     r"requires compute capability|unsupported (dtype|scalar ?type|device)|"
     r"not compiled with|expected (m1|mat1|self) .* to have the same dtype .* but got",
@@ -249,7 +249,8 @@ class _CudaQueue(Queue):
         self._cycles_per_second: float | None = None
 
     def event(self) -> Event:
-        return torch.cuda.Event(enable_timing=True)
+        made: Event = torch.cuda.Event(enable_timing=True)
+        return made
 
     def synchronize(self) -> None:
         torch.cuda.synchronize(self._device)

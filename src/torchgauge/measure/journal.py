@@ -120,7 +120,7 @@ class Journal:
             if line.metric in PRIMARY_METRICS:
                 self._held.add((line.case.id, line.process, line.round))
                 self._samples[line.case.id].append(line.samples)
-        self.closed_cases = {line.case.id for line in (*run.failures, *run.skips)}
+        self.closed_cases = {line.case.id for line in run.failures} | {line.case.id for line in run.skips}
 
 
 def summarize(samples: list[float]) -> Summary:

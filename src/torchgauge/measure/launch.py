@@ -1,7 +1,7 @@
 """The parent of the processes that measure: starts them one after another and closes the run.
 
-It imports no torch. A worker that a benchmark kills (a segmentation fault, `os._exit`) costs that case alone: the
-case becomes a failure line and a new worker goes on with the rest.
+It imports no torch. A worker that a benchmark kills (a segmentation fault, `os._exit`) costs that case
+alone: the case becomes a failure line and a new worker goes on with the rest.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 import msgspec
 
 from torchgauge.errors import TorchgaugeError
-from torchgauge.record import Case, Config, Failure, Run, RunWriter, read, run_file_name
+from torchgauge.record import Case, Failure, Run, RunWriter, read, run_file_name
 from torchgauge.record.ending import ending, seconds_before
 
 _DONE = b"done"
@@ -158,7 +158,7 @@ def _worker(request: Request, crumb: Path, process: int, path: Path, extra: list
     child = subprocess.Popen(command, start_new_session=True, env=_environment())
     stopped = False
 
-    def stop(number: int, _: object) -> None:
+    def stop(_number: int, _frame: object) -> None:
         nonlocal stopped
         stopped = True
         child.send_signal(signal.SIGINT)

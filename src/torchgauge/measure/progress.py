@@ -10,7 +10,7 @@ import time
 from typing import TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 PLAIN_EVERY = 10.0
 
@@ -24,7 +24,7 @@ class RunProgress:
         self._begin = time.monotonic()
         self._plain_at = self._begin
         self._bar: Progress | None = None
-        self._task = 0
+        self._task = TaskID(0)
 
     def start(self, cases: int, visits: int) -> None:
         """Say how much there is to do."""

@@ -73,7 +73,7 @@ class Rounds:
         """Keep the benchmarks of this budget, give each its Case, skip what its marks rule out."""
         kept: list[pytest.Item] = []
         for item in items:
-            if not is_benchmark(item):
+            if not (isinstance(item, pytest.Function) and is_benchmark(item)):
                 if self._worker is None:
                     kept.append(item)
                 continue
@@ -124,7 +124,7 @@ class Rounds:
         where = " ".join(self._config.paths)
         if not self._found:
             self._refuse(
-                f"no benchmarks in {where}: looked for functions bench_* that take `gauge` in files bench_*.py"
+                f"no benchmarks in {where}: looked for functions bench_* that take `gauge`, in bench_*.py"
             )
         if self._outside == self._found:
             self._refuse(f"all {self._found} benchmarks belong to a larger budget; say --budget thorough")
@@ -330,8 +330,9 @@ def is_benchmark(item: pytest.Item) -> bool:
 
 
 def _skip_reason(report: pytest.TestReport) -> str:
-    if isinstance(report.longrepr, tuple):
-        return str(report.longrepr[2]).removeprefix("Skipped: ")
+    where = report.longrepr
+    if isinstance(where, tuple):
+        return str(where[2]).removeprefix("Skipped: ")
     return str(getattr(report, "wasxfail", "") or "skipped")
 
 

@@ -1,8 +1,9 @@
 """The process that measures: one pytest session, told by `torchgauge run` what to do.
 
-`python -m torchgauge.measure.worker CRUMB COUNT PYTEST-ARGUMENTS`: the last COUNT arguments are the user's own.
-Its exit code is 0, 1 (a benchmark failed), 2 (refused: one line on stderr says why) or 130 (interrupted). CRUMB
-is a file in which it leaves the case it is at, so that the parent can name the one that killed it.
+`python -m torchgauge.measure.worker CRUMB COUNT PYTEST-ARGUMENTS`: the last COUNT arguments are the user's
+own. Its exit code is 0, 1 (a benchmark failed), 2 (refused: one line on stderr says why) or 130
+(interrupted). CRUMB is a file in which it leaves the case it is at, so that the parent can name the one
+that killed it.
 """
 
 from __future__ import annotations
@@ -55,9 +56,10 @@ def main(arguments: list[str]) -> int:
     worker = Worker(Path(crumb), rest[len(rest) - int(count) :])
     # an installed package is loaded by its entry point; a checkout on PYTHONPATH is not
     loader = [] if entry_points(group="pytest11", name="torchgauge") else ["-p", "torchgauge.plugin"]
+    quiet = [] if worker.pytest_args else [_Quiet()]
     said = io.StringIO()
     with contextlib.redirect_stderr(said):
-        code = pytest.main([*loader, *rest], plugins=[_Named(worker)])
+        code = pytest.main([*loader, *rest], plugins=[_Named(worker), *quiet])
     worker.progress.stop()
     if worker.refusal is not None:
         print(f"torchgauge: error: {worker.refusal}", file=worker.stderr, flush=True)
@@ -79,10 +81,15 @@ class _Named:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_configure(self, config: pytest.Config) -> None:
-        """Register the worker; without arguments of the user's, pytest itself says nothing."""
         config.pluginmanager.register(self._worker, NAME)
-        if not self._worker.pytest_args:
-            config.pluginmanager.unregister(name="terminalreporter")
+
+
+class _Quiet:
+    """Keeps pytest's own report off the terminal; the options of its reporter stay known."""
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_configure(self, config: pytest.Config) -> None:
+        config.pluginmanager.unregister(name="terminalreporter")
 
 
 def _usage(text: str) -> str:
