@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -325,7 +325,7 @@ class Rounds:
 def is_benchmark(item: pytest.Item) -> bool:
     """Whether the item asks for torchgauge's own `gauge` fixture."""
     info = getattr(item, "_fixtureinfo", None)
-    found = info.name2fixturedefs.get("gauge") if info is not None else None
+    found: Sequence[Any] = info.name2fixturedefs.get("gauge", ()) if info is not None else ()
     return bool(found) and getattr(found[-1].func, "__module__", "") == "torchgauge.plugin"
 
 

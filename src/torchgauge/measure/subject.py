@@ -44,7 +44,7 @@ def nothing() -> None:
 # under a microsecond the difference shows.
 
 
-def _loop_0(fn: Callable[..., Any], _: tuple[Any, ...], times: repeat[None]) -> None:
+def _loop_0(fn: Callable[..., Any], _args: tuple[Any, ...], times: repeat[None]) -> None:
     for _ in times:
         fn()
 
