@@ -135,7 +135,7 @@ def names(modules):
 
 def environment(session):
     """Return the Python of .nox/env, which is made anew unless it is whole and what is wanted today."""
-    if Path(sys.prefix).resolve() == ENV:  # somebody activated it: it can't be cleared from under this process
+    if Path(sys.prefix).resolve() == ENV:  # somebody activated it: it can't be cleared under this process
         return sys.executable
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     torch, shared = torch_choice()

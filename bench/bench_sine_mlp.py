@@ -40,7 +40,7 @@ def points(mode, *standard):
             yield pytest.param(*mode, *point, marks=pytest.mark.gauge(**marks))
 
 
-parts = pytest.mark.parametrize(("batch", "width"), points((), (1024, 64)))
+parts = pytest.mark.parametrize(("batch", "width"), [*points((), (1024, 64))])
 modes = pytest.mark.parametrize(
     ("mode", "batch", "width"),
     [

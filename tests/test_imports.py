@@ -90,18 +90,18 @@ def test_the_reader_of_imports_sees_every_form(line: str, seen: list[str]) -> No
 
 def backends(text: str) -> list[str]:
     """Return where `text` names torch.cuda, torch.mps or torch.xpu; torch.version.cuda is none of them."""
-    tree = ast.parse(text)
+    names = list(imports(text, "", is_package=False))
+    if not any(f"{name}.".startswith("torch.") for name in names):  # then `torch` is a name of its own
+        return []
     found = [
         f"{node.lineno}: torch.{node.attr}"
-        for node in ast.walk(tree)
+        for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.Attribute)
         and isinstance(node.value, ast.Name)
         and node.value.id == "torch"
         and node.attr in ("cuda", "mps", "xpu")
     ]
-    modules = ("torch.cuda", "torch.mps", "torch.xpu")
-    names = [name for name in imports(text, "", is_package=False) if name.startswith(modules)]
-    return found + names
+    return found + [name for name in names if name.startswith(("torch.cuda", "torch.mps", "torch.xpu"))]
 
 
 def test_only_one_file_knows_the_backends_of_torch() -> None:
@@ -115,7 +115,8 @@ def test_only_one_file_knows_the_backends_of_torch() -> None:
 def test_the_finder_of_backends_finds_them() -> None:
     assert backends("import torch\ntorch.cuda.synchronize()") == ["2: torch.cuda"]
     assert backends("from torch import mps") == ["torch.mps"]
-    assert backends("torch.version.cuda, torch.backends.cuda.matmul") == []
+    assert backends("import torch\ntorch.version.cuda, torch.backends.cuda.matmul") == []
+    assert backends("torch = run.environment.torch\ntorch.cuda") == []
 
 
 def python(code: str) -> str:

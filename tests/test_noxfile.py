@@ -1,4 +1,4 @@
-"""The sessions, run as real processes in a copy of the project: with a stand-in for pip, without a network."""
+"""The sessions, run as real processes in a copy of the project, with a stand-in for pip and no network."""
 
 from __future__ import annotations
 

@@ -64,7 +64,12 @@ def estimate(clusters: Sequence[Sequence[float]], q: float) -> Estimate:
         The geometric mean of the clusters' quantiles with its 95 % interval; the arithmetic mean where
         a quantile is 0 or below (a value that is no time).
 
+    Raises:
+        ValueError: there is no cluster, or one without a sample.
+
     """
+    if not clusters:
+        raise ValueError("an estimate needs at least one cluster of samples")
     values = [quantile(samples, q) for samples in clusters]
     positive = all(value > 0 for value in values)
     scaled = [math.log(value) for value in values] if positive else values
@@ -79,7 +84,14 @@ def estimate(clusters: Sequence[Sequence[float]], q: float) -> Estimate:
 
 
 def t_975(degrees: int) -> float:
-    """Give the upper 97.5 % point of Student's t; beyond 30 degrees by Cornish and Fisher's expansion."""
+    """Give the upper 97.5 % point of Student's t; beyond 30 degrees by Cornish and Fisher's expansion.
+
+    Raises:
+        ValueError: there is no degree of freedom.
+
+    """
+    if degrees < 1:
+        raise ValueError("Student's t needs at least one degree of freedom")
     if degrees <= len(_T975):
         return _T975[degrees - 1]
     z = 1.959964

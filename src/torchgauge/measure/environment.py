@@ -70,7 +70,7 @@ def collect(
 
     Args:
         devices: torch device strings of the run; those that are not the CPU are accelerators.
-        checkout: a folder in the checkout whose commit is stated.
+        checkout: a folder or file in the checkout whose commit is stated.
         root: where /proc and /sys are.
         variables: the process's environment variables.
         describe: gives torch's facts of a device.
@@ -196,7 +196,8 @@ def _accelerator(
 def _git(checkout: Path, reasons: Reasons, variables: Mapping[str, str]) -> Git:
     # GIT_DIR and the like point elsewhere where a git hook runs the benchmarks
     clean = {key: value for key, value in variables.items() if not key.startswith("GIT_")} | {"LC_ALL": "C"}
-    command = ["git", "--no-optional-locks", "-C", str(checkout), "status", "--porcelain=v2", "--branch"]
+    folder = checkout.parent if checkout.is_file() else checkout
+    command = ["git", "--no-optional-locks", "-C", str(folder), "status", "--porcelain=v2", "--branch"]
     try:
         lines = _output(command, clean).splitlines()
     except Unknown as error:

@@ -16,7 +16,13 @@ T = TypeVar("T")
 
 
 class RecordError(TorchgaugeError):
-    """A run file that can't be read; names the file, the line and the field."""
+    """A run file that can't be read; names the file, the line and the field.
+
+    The message is one line of printable text, whatever the file or its name holds.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__("".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in message))
 
 
 class _Probe(msgspec.Struct):
@@ -26,6 +32,7 @@ class _Probe(msgspec.Struct):
     schema: int | None = None
 
 
+_LONGEST = 200
 _probe = msgspec.json.Decoder(_Probe)
 _decoder = msgspec.json.Decoder(Line)
 
@@ -90,13 +97,10 @@ def _lines(path: Path) -> tuple[list[bytes], list[str]]:
 
 
 def _header(path: Path, text: bytes) -> Header:
-    try:
-        probe = _probe.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise RecordError(
-            f"{path}, line 1: not a run file (no JSON object); torchgauge reads *.jsonl"
-        ) from None
-    if probe.kind != "run" or probe.schema is None:
+    if not text.lstrip().startswith(b"{"):
+        raise RecordError(f"{path}, line 1: not a run file (no JSON object); torchgauge reads *.jsonl")
+    probe = _decode(path, 1, text, _probe)
+    if probe.kind != "run" or probe.schema is None or probe.schema < 1:
         raise RecordError(f"{path}, line 1: not a run file (its first line is no 'run' with a schema)")
     if probe.schema > SCHEMA:
         raise RecordError(
@@ -112,7 +116,9 @@ def _decode(path: Path, number: int, text: bytes, decoder: msgspec.json.Decoder[
     try:
         return decoder.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        cause, _, place = str(error).partition(" - at ")
+        cause, _, place = str(error).rpartition(" - at ")
+        if not cause:
+            cause, place = place, ""
         found = re.search(r"\$\.?([^`]*)", place)
         where = f", field {found[1]}" if found and found[1] else ""
-        raise RecordError(f"{path}, line {number}{where}: {cause}") from None
+        raise RecordError(f"{path}, line {number}{where}: {cause[:_LONGEST]}") from None

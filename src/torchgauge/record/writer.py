@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import secrets
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -17,6 +20,9 @@ try:
     import fcntl
 except ImportError:  # not POSIX: no lock, all else is the same
     fcntl = None  # type: ignore[assignment]
+
+Line = Header | Measurement | Failure | Skip | End
+_BEGIN = b'{"kind":"run"'
 
 
 def run_file_name(started: datetime, host: str) -> tuple[str, str]:
@@ -54,25 +60,28 @@ class RunWriter:
         """Whether nothing has been written yet."""
         return self._size == 0
 
-    def append(self, line: Header | Measurement | Failure | Skip | End) -> None:
+    def append(self, line: Line) -> None:
         """Write one line.
 
         Raises:
-            TorchgaugeError: the disk is full or the file can't be written; all earlier lines stay.
+            TorchgaugeError: the disk is full, the file can't be written, or the line holds a number that
+                is infinite or none (JSON has no such numbers); all earlier lines stay.
 
         """
-        text = msgspec.json.encode(line) + b"\n"
+        text = self._encode(line)
         try:
             written = 0
             while written < len(text):
                 written += os.write(self._file, text[written:])
-        except OSError as error:
-            os.ftruncate(self._file, self._size)
+            self._size += len(text)
+        except BaseException as error:  # a Ctrl-C between two writes must leave no half line either
+            self._take_back()
+            if not isinstance(error, OSError):
+                raise
             raise TorchgaugeError(
                 f"{self.path}: can't be written: {error.strerror}; what was measured is kept: "
                 f"mend it, then go on with: torchgauge run --resume {self.path}"
             ) from None
-        self._size += len(text)
 
     def close(self) -> None:
         """Close the file and release it to other processes."""
@@ -80,18 +89,46 @@ class RunWriter:
             os.close(self._file)
             self._file = -1
 
+    def _encode(self, line: Line) -> bytes:
+        plain = msgspec.to_builtins(line)
+        for name, value in _numbers(plain):
+            if not math.isfinite(value):
+                case = f" of {line.case.id}" if isinstance(line, (Measurement, Failure, Skip)) else ""
+                raise TorchgaugeError(
+                    f"{self.path}: the {plain['kind']} line{case} can't be written: {name} is {value}; "
+                    "what has no finite value is left out and a warning says why"
+                )
+        try:
+            return msgspec.json.encode(line) + b"\n"
+        except UnicodeEncodeError:  # the undecodable bytes of a file's name, say, in an error's message
+            return msgspec.json.encode(_escaped(plain)) + b"\n"
+
+    def _take_back(self) -> None:
+        """Remove the part of a line; where even that fails nothing may be written behind it."""
+        try:
+            os.ftruncate(self._file, self._size)
+        except OSError:
+            self.close()
+
     def _lock(self) -> None:
         if fcntl is None:
             return
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             raise TorchgaugeError(
                 f"{self.path}: another process is writing this run; wait for it to end, then resume"
             ) from None
+        except OSError:
+            return  # some network file systems have no locks
 
     def _drop_cut_line(self) -> int:
         size = os.fstat(self._file).st_size
+        begin = os.pread(self._file, len(_BEGIN), 0)
+        if begin != _BEGIN[: len(begin)]:
+            raise TorchgaugeError(
+                f"{self.path}: is no run file, so nothing was written to it; choose another one"
+            )
         tail = b""
         start = size
         while start > 0 and b"\n" not in tail:
@@ -101,3 +138,23 @@ class RunWriter:
         if keep < size:
             os.ftruncate(self._file, keep)
         return keep
+
+
+def _numbers(value: Any, name: str = "") -> Iterator[tuple[str, float]]:
+    """Yield the floats in a line and where they are: samples[3], summary.mean."""
+    if isinstance(value, float):
+        yield name, value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _numbers(inner, f"{name}.{key}" if name else key)
+    elif isinstance(value, list):
+        for place, inner in enumerate(value):
+            yield from _numbers(inner, f"{name}[{place}]")
+
+
+def _escaped(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_escaped(key): _escaped(inner) for key, inner in value.items()}
+    return [_escaped(inner) for inner in value] if isinstance(value, list) else value

@@ -97,7 +97,11 @@ def _counts(run: Run) -> str:
 def _facts(run: Run) -> list[tuple[str, str]]:
     environment, config = run.header.environment, run.header.config
     machine, torch = environment.machine, environment.torch
-    cores = f"{machine.cores_physical or '?'} cores, {machine.cores_logical or '?'} threads"
+    cores = "cores unknown"
+    if machine.cores_logical is not None:
+        cores = count(machine.cores_logical, "thread")
+        if machine.cores_physical is not None:
+            cores = f"{count(machine.cores_physical, 'core')}, {cores}"
     if machine.affinity is not None and len(machine.affinity) != machine.cores_logical:
         cores += f", bound to {len(machine.affinity)}"
     if machine.cpu_limit is not None:
@@ -116,8 +120,8 @@ def _facts(run: Run) -> list[tuple[str, str]]:
         ("system", f"{machine.system}, Python {machine.python}"),
         (
             "run",
-            f"{run.id}, budget {config.budget}, {count(config.rounds, 'round')} in "
-            f"{count(config.processes, 'process').replace('processs', 'processes')}, seed {config.seed}",
+            f"{run.id}, budget {config.budget}, {count(config.rounds, 'round')}, "
+            f"{count(config.processes, 'process', 'processes')}, seed {config.seed}",
         ),
     ]
     if environment.git.commit:
@@ -179,8 +183,8 @@ def _cautions(run: Run, rows: pd.DataFrame) -> list[str]:
             )
         if without:
             cautions.append(
-                f"{without:,} of {count(len(timed), 'time')} {'has' if without == 1 else 'have'} no interval: "
-                "it takes two rounds or more."
+                f"{without:,} of {count(len(timed), 'time')} {'has' if without == 1 else 'have'} no "
+                "interval: it takes two rounds or more."
             )
     else:
         cautions.append("Nothing was measured.")

@@ -5,6 +5,7 @@ Rows are sizes, columns are what one wants side by side: runs, devices, forms, d
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -79,6 +80,12 @@ def tables(frame: pd.DataFrame, run_labels: Mapping[str, str]) -> tuple[list[Tab
     return found, notes.sentences()
 
 
+def usually(laid_out: Sequence[Table]) -> str:
+    """Give what the values of most tables are, so that it need not stand over each; "" without tables."""
+    seen = Counter(table.measured for table in laid_out)
+    return seen.most_common(1)[0][0] if seen else ""
+
+
 def first_calls(frame: pd.DataFrame, run_labels: Mapping[str, str]) -> list[Table]:
     """Lay out the first calls, apart from all else."""
     chosen = benchmarks(frame[frame["metric"] == "first_call"])
@@ -91,7 +98,7 @@ def benchmarks(frame: pd.DataFrame) -> dict[tuple[str, str, str], list[Row]]:
     The metric is "" for what leads: `device_time` where there is one, else `time`. A case that failed
     without a measurement stands with the leading metric; where there is nothing else, it is left out.
     """
-    rows = [
+    rows: list[Row] = [
         {str(name): None if _missing(value) else value for name, value in row.items()}
         for row in frame.to_dict("records")
     ]
@@ -172,7 +179,7 @@ def _table(rows: list[Row], run_labels: Mapping[str, str], notes: _Notes) -> Tab
     dimensions = varying(rows)
     columns = _choose_columns(rows, dimensions)
     inner = [d for d in dimensions if d not in columns]
-    inner.sort(key=lambda d: (d == ("", "dtype"), is_size(rows, d)))
+    inner.sort(key=lambda d: (is_size(rows, d), d == ("", "dtype"), len({get(row, d) for row in rows})))
     rate = rate_of(rows)
     placed = {(tuple(get(row, d) for d in inner), tuple(get(row, d) for d in columns)): row for row in rows}
 

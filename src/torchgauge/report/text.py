@@ -66,9 +66,9 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f}%" if share < 10 else f"{significant(share, 2)}×"
 
 
-def count(number: int, noun: str) -> str:
+def count(number: int, noun: str, plural: str | None = None) -> str:
     """Write "1 case", "2 cases"."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def merge(sentences: Iterable[str]) -> str:

@@ -1,0 +1,98 @@
+"""Runs as Markdown (GitHub's dialect): for a pull request, a README, a summary of a CI job."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import groupby
+
+from torchgauge.analysis.frame import summaries
+from torchgauge.record import Run
+from torchgauge.report.overview import Overview, overviews
+from torchgauge.report.tables import Cell, Table, tables, usually
+from torchgauge.report.text import count
+
+_ACTIVE = re.compile(r"[\\`*{}\[\]|#~$^]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;"}
+
+
+def render(runs: Sequence[Run]) -> str:
+    """Write runs as Markdown: header, a table a hot path, footnotes, failures and skips.
+
+    Several runs stand side by side as columns A, B, C …
+    """
+    frame = summaries(runs)
+    found = overviews(runs, frame)
+    laid_out, notes = tables(frame, {overview.run: overview.label for overview in found})
+    usual = usually(laid_out)
+    blocks = ["# Benchmarks"]
+    for overview in found:
+        blocks += _header(overview, several=len(found) > 1)
+    if usual:
+        blocks.append(
+            f"Values are {escape(usual)}, where no other is named; ± is half the 95 % interval, from the "
+            "spread between rounds or processes."
+        )
+    for group, members in groupby(laid_out, key=lambda table: table.group):
+        blocks.append(f"## {escape(group)}")
+        for table in members:
+            blocks += _table(table, usual)
+    if notes:
+        blocks.append("\n".join(f"{number}. {escape(note)}" for number, note in enumerate(notes, start=1)))
+    for overview in found:
+        blocks += _left_out(overview)
+    return "\n\n".join(blocks) + "\n"
+
+
+def escape(text: str) -> str:
+    """Escape plain text, so that it shows as it is: no markup, no HTML, no link, no mention."""
+    text = "".join(_ENTITIES.get(sign, sign) for sign in text)
+    text = _ACTIVE.sub(lambda found: "\\" + found[0], text)
+    text = text.replace("://", "&#58;//").replace("www.", "www&#46;")
+    # what would begin a list or a heading at the start of a line
+    return re.sub(r"^([-+=]|\d+(?=[.)]))", lambda found: f"{found[0]}\u200b", text)
+
+
+def _header(overview: Overview, *, several: bool) -> list[str]:
+    name = f"{overview.label}: " if several else ""
+    mark = " **interrupted**" if overview.interrupted else ""
+    first = (
+        f"**{escape(name + overview.machine)}**, {escape(overview.started)}: {escape(overview.counts)}{mark}"
+    )
+    facts = "\n".join(f"- {escape(key)}: {escape(fact)}" for key, fact in overview.facts)
+    cautions = "\n>\n".join(f"> {escape(caution)}" for caution in overview.cautions)
+    return [block for block in (first, facts, cautions) if block]
+
+
+def _table(table: Table, usual: str) -> list[str]:
+    title = escape(" · ".join(part for part in (table.constants, table.measured) if part and part != usual))
+    heads = [*map(escape, table.row_heads), *map(escape, table.columns)]
+    lines = [
+        f"| {' | '.join(heads)} |",
+        "|" + "---|" * len(table.row_heads) + "---:|" * len(table.columns),
+    ]
+    lines += [f"| {' | '.join([*map(escape, names), *map(_cell, cells)])} |" for names, cells in table.rows]
+    return [f"### {escape(table.name)}", *([title] if title else []), "\n".join(lines)]
+
+
+def _cell(cell: Cell | None) -> str:
+    if cell is None:
+        return ""
+    marks = f"<sup>{','.join(map(str, cell.notes))}</sup>" if cell.notes else ""
+    return (
+        escape("  ".join(part for part in (f"{cell.value} {cell.interval}".strip(), cell.rate) if part))
+        + marks
+    )
+
+
+def _left_out(overview: Overview) -> list[str]:
+    blocks = []
+    if overview.failures:
+        lines = [f"- {escape(case)}: {escape(message)}" for case, message in overview.failures]
+        blocks.append(f"**{count(len(lines), 'case')} failed**\n\n" + "\n".join(lines))
+    if overview.skips:
+        lines = [f"- {number:,}: {escape(reason)}" for reason, number in overview.skips]
+        blocks.append(
+            f"**{count(sum(number for _, number in overview.skips), 'case')} skipped**\n\n" + "\n".join(lines)
+        )
+    return blocks
