@@ -69,6 +69,7 @@ def parquet(run: Run) -> bytes:
     summary = summary.rename(columns={"value": "summary_value", "samples": "sample_count"})
     # a case that failed has a summary without samples: kept, its sample missing
     whole = summary.merge(samples([run]), on=KEY, how="left")
+    whole = whole.astype({name: "Int64" for name in ("round", "process", "block", "loops")})
     table = pyarrow.Table.from_pandas(whole, preserve_index=False)
     header = {b"torchgauge": msgspec.json.encode(run.header)}
     sink = io.BytesIO()
@@ -150,7 +151,7 @@ def _stats(data: list[float]) -> dict[str, Any]:
     except ModuleNotFoundError:
         found = _own_stats(data)
     else:
-        stats = Stats()
+        stats: Any = Stats()  # type: ignore[no-untyped-call]
         for value in data:
             stats.update(value)
         found = stats.as_dict()

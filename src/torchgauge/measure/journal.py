@@ -51,10 +51,6 @@ class Journal:
         """Whether this round of the case is in the file already."""
         return (case.id, self._process, round_) in self._held
 
-    def has(self, case: Case) -> bool:
-        """Whether any round of the case is in the file."""
-        return case.id in self._samples
-
     def samples(self, case: Case) -> list[float]:
         """Give all primary samples of a case, in the order in which they were taken."""
         return [value for part in self._samples[case.id] for value in part]

@@ -60,6 +60,7 @@ class Rounds:
         self._last: bool = False
         self._broken_files: list[tuple[str, str]] = []
         self._modules = 0
+        self._visited: set[str] = set()
         self._found = 0
         self._outside = 0
 
@@ -218,7 +219,8 @@ class Rounds:
         case = item.stash[CASE]
         self._problem = None
         self._last = round_ == self._config.rounds - 1
-        visit = Visit(case.id, case.device, first=not journal.has(case) or round_ == 0, seconds=seconds)
+        visit = Visit(case.id, case.device, first=case.id not in self._visited, seconds=seconds)
+        self._visited.add(case.id)
         self._visit = (case, visit, self._last)
         self._tidy()
         reports = runtestprotocol(item, nextitem=following, log=False)

@@ -12,7 +12,7 @@ from torchgauge.report.overview import Overview, overviews
 from torchgauge.report.tables import Cell, Table, tables, usually
 from torchgauge.report.text import count
 
-_ACTIVE = re.compile(r"[\\`*{}\[\]|#~$^]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+_ACTIVE = re.compile(r"[\\`*{}\[\]|#~$^&<>@]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;"}
 
 
@@ -40,17 +40,16 @@ def render(runs: Sequence[Run]) -> str:
     if notes:
         blocks.append("\n".join(f"{number}. {escape(note)}" for number, note in enumerate(notes, start=1)))
     for overview in found:
-        blocks += _left_out(overview)
+        blocks += _left_out(overview, f"{overview.label}: " if len(found) > 1 else "")
     return "\n\n".join(blocks) + "\n"
 
 
 def escape(text: str) -> str:
     """Escape plain text, so that it shows as it is: no markup, no HTML, no link, no mention."""
-    text = "".join(_ENTITIES.get(sign, sign) for sign in text)
-    text = _ACTIVE.sub(lambda found: "\\" + found[0], text)
+    text = _ACTIVE.sub(lambda found: _ENTITIES.get(found[0], "\\" + found[0]), text)
     text = text.replace("://", "&#58;//").replace("www.", "www&#46;")
-    # what would begin a list or a heading at the start of a line
-    return re.sub(r"^([-+=]|\d+(?=[.)]))", lambda found: f"{found[0]}\u200b", text)
+    # what would begin a list, a heading or a rule at the start of a line
+    return re.sub(r"^(\d*)([-+=.)])(?=\s|$|[-=])", r"\1\\\2", text)
 
 
 def _header(overview: Overview, *, several: bool) -> list[str]:
@@ -85,14 +84,15 @@ def _cell(cell: Cell | None) -> str:
     )
 
 
-def _left_out(overview: Overview) -> list[str]:
+def _left_out(overview: Overview, run: str) -> list[str]:
     blocks = []
     if overview.failures:
         lines = [f"- {escape(case)}: {escape(message)}" for case, message in overview.failures]
-        blocks.append(f"**{count(len(lines), 'case')} failed**\n\n" + "\n".join(lines))
+        blocks.append(f"**{run}{count(len(lines), 'case')} failed**\n\n" + "\n".join(lines))
     if overview.skips:
         lines = [f"- {number:,}: {escape(reason)}" for reason, number in overview.skips]
         blocks.append(
-            f"**{count(sum(number for _, number in overview.skips), 'case')} skipped**\n\n" + "\n".join(lines)
+            f"**{run}{count(sum(number for _, number in overview.skips), 'case')} skipped**\n\n"
+            + "\n".join(lines)
         )
     return blocks

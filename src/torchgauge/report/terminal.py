@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Sequence
 from itertools import groupby
@@ -23,6 +24,9 @@ from torchgauge.units import format_quantity
 MOST_LISTED = 12
 """Failures and reasons of skips that are listed one by one."""
 
+GAP = 3
+"""Blanks between two columns of rich's SIMPLE_HEAD."""
+
 _RAISED = str.maketrans("0123456789,", "⁰¹²³⁴⁵⁶⁷⁸⁹˒")
 
 
@@ -35,13 +39,14 @@ def show(runs: Sequence[Run], console: Console | None = None) -> None:
 
     """
     console = console or Console(highlight=False)
-    if not console.is_terminal and console.width == 80:
+    if not console.is_terminal and "COLUMNS" not in os.environ and console.width == 80:
         console.width = 100
     frame = summaries(runs)
     found = overviews(runs, frame)
     for overview in found:
         _header(console, overview, several=len(found) > 1)
-    laid_out, notes = tables(frame, {overview.run: overview.label for overview in found})
+    shown = frame[frame["metric"] != "submit_time"]
+    laid_out, notes = tables(shown, {overview.run: overview.label for overview in found})
     usual = usually(laid_out)
     if usual:
         console.print(Text.assemble(("values are ", "dim"), usual, (", where no other is named", "dim")))
@@ -53,7 +58,7 @@ def show(runs: Sequence[Run], console: Console | None = None) -> None:
     _notes(console, laid_out, notes)
     _first_calls(console, frame)
     for overview in found:
-        _left_out(console, overview)
+        _left_out(console, overview, f"{overview.label}: " if len(found) > 1 else "")
     _next(console, runs)
 
 
@@ -101,7 +106,7 @@ def _table(console: Console, table: Table, measured: str) -> None:
         for name, column in zip(table.columns, cells, strict=True)
     ]
     sizes = [all(names[index][:1].isdigit() for names, _ in table.rows) for index in range(len(labels))]
-    parts = _pack(widths, console.width - sum(width + 2 for width in labels))
+    parts = _pack(widths, console.width + 2 - sum(width + GAP for width in labels))
     for first, last in parts:
         grid = RichTable(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="dim")
         for head, size in zip(table.row_heads, sizes, strict=True):
@@ -122,10 +127,10 @@ def _pack(widths: Sequence[int], room: int) -> list[tuple[int, int]]:
     parts: list[tuple[int, int]] = []
     first, used = 0, 0
     for index, width in enumerate(widths):
-        if index > first and used + width + 2 > room:
+        if index > first and used + width + GAP > room:
             parts.append((first, index))
             first, used = index, 0
-        used += width + 2
+        used += width + GAP
     return [*parts, (first, len(widths))]
 
 
@@ -141,7 +146,8 @@ def _column(cells: Sequence[Cell | None]) -> list[Text]:
         if cell is not None:
             text.append(cell.value.rjust(value), style="red" if cell.failed else "")
             if interval:
-                text.append(f" {cell.interval:<{interval}}", style="yellow" if cell.noisy else "dim")
+                width = interval if rate else 0
+                text.append(f" {cell.interval:<{width}}", style="yellow" if cell.noisy else "dim")
             if rate:
                 text.append(f"  {cell.rate:>{rate}}", style="green")
             text.append(mark, style="yellow")
@@ -161,7 +167,7 @@ def _notes(console: Console, laid_out: Sequence[Table], notes: Sequence[str]) ->
 
 
 def _first_calls(console: Console, frame: pd.DataFrame) -> None:
-    """Say in one line what the first calls took; the page has them all."""
+    """Say in one line what the first calls took; the page has them all, and the submissions."""
     rows = frame[frame["metric"] == "first_call"]
     if rows.empty:
         return
@@ -172,12 +178,14 @@ def _first_calls(console: Console, frame: pd.DataFrame) -> None:
         f"{format_quantity(float(slowest['value']), 's')} ({plain(slowest['case'], 100)})"
     )
     _hanging(console, lead, text)
+    if (frame["metric"] == "submit_time").any():
+        console.print(Text("submission times are on the page", style="dim"))
 
 
-def _left_out(console: Console, overview: Overview) -> None:
+def _left_out(console: Console, overview: Overview, run: str) -> None:
     if overview.failures:
         console.print()
-        console.print(Text(count(len(overview.failures), "case") + " failed", style="bold red"))
+        console.print(Text(f"{run}{count(len(overview.failures), 'case')} failed", style="bold red"))
     for case, message in overview.failures[:MOST_LISTED]:
         _hanging(console, Text("  "), Text.assemble((case, "bold"), f"  {message}"))
     if len(overview.failures) > MOST_LISTED:
@@ -185,7 +193,7 @@ def _left_out(console: Console, overview: Overview) -> None:
     if overview.skips:
         console.print()
         total = sum(number for _, number in overview.skips)
-        console.print(Text(count(total, "case") + " skipped", style="bold"))
+        console.print(Text(f"{run}{count(total, 'case')} skipped", style="bold"))
     for reason, number in overview.skips[:MOST_LISTED]:
         _hanging(console, Text(f"{number:>6,}  "), Text(reason))
     if len(overview.skips) > MOST_LISTED:
