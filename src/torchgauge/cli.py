@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from torchgauge import __version__
 from torchgauge.errors import TorchgaugeError
 
+TYPE_CHECKING = False  # typing's own is not imported: `--help` is to be as quick as argparse
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
     from torchgauge.record import Run
 
 
@@ -52,6 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Measure benchmarks and write a run file."""
+    from pathlib import Path
+
     from torchgauge.measure import launch
 
     if options.resume is not None:
@@ -112,6 +115,8 @@ def show(options: argparse.Namespace) -> int:
 
 def report(options: argparse.Namespace) -> int:
     """Write a page or Markdown."""
+    from pathlib import Path
+
     runs = _read(options.runs)
     if options.format == "markdown":
         from torchgauge.report import markdown
@@ -132,6 +137,8 @@ def report(options: argparse.Namespace) -> int:
 
 def export(options: argparse.Namespace) -> int:
     """Write a run in another tool's format."""
+    from pathlib import Path
+
     from torchgauge.analysis import export as exporting
     from torchgauge.record import read
 

@@ -69,7 +69,7 @@ def parquet(run: Run) -> bytes:
     summary = summary.rename(columns={"value": "summary_value", "samples": "sample_count"})
     # a case that failed has a summary without samples: kept, its sample missing
     whole = summary.merge(samples([run]), on=KEY, how="left")
-    whole = whole.astype({name: "Int64" for name in ("round", "process", "block", "loops")})
+    whole = whole.astype(dict.fromkeys(("round", "process", "block", "loops"), "Int64"))
     table = pyarrow.Table.from_pandas(whole, preserve_index=False)
     header = {b"torchgauge": msgspec.json.encode(run.header)}
     sink = io.BytesIO()

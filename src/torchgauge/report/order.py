@@ -67,7 +67,7 @@ Key = tuple[int, float, str]
 
 def key(dimension: str, value: object) -> Key:
     """Give the sort key of one value of a dimension: known order first, then size, then name."""
-    if value is None:
+    if value in (None, ""):
         return (-1, 0.0, "")
     known = {"group": GROUPS, "dtype": DTYPES}.get(dimension, FORMS)
     if isinstance(value, str) and value in known:

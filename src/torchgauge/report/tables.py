@@ -116,9 +116,9 @@ def benchmarks(frame: pd.DataFrame) -> dict[tuple[str, str, str], list[Row]]:
 
 
 def get(row: Row, dimension: Dimension) -> Any:
-    """Give a summary's value along a dimension; None where it has no such parameter."""
+    """Give a summary's value along a dimension; "" where it has no such parameter."""
     kind, name = dimension
-    return row["params"].get(name) if kind else row[name]
+    return row["params"].get(name, "") if kind else row[name]
 
 
 def varying(rows: Sequence[Row]) -> list[Dimension]:
@@ -142,7 +142,7 @@ def varying(rows: Sequence[Row]) -> list[Dimension]:
 def is_size(rows: Sequence[Row], dimension: Dimension) -> bool:
     """Whether a dimension is a parameter, all of whose values are sizes (1024, "2x3", "4 KiB")."""
     values = [get(row, dimension) for row in rows]
-    present = [value for value in values if value is not None]
+    present = [value for value in values if value != ""]
     return bool(dimension[0] and present) and all(size_of(value) is not None for value in present)
 
 

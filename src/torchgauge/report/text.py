@@ -51,7 +51,7 @@ def size_of(value: object) -> float | None:
 def label(value: object) -> str:
     """Write a parameter's value for a table: large integers in groups of three, all else as it is."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return "–" if value is None else plain(value, 60)
+        return plain(value, 60)
     if isinstance(value, int):
         return f"{value:,}" if abs(value) < 10**15 else f"{float(value):.3g}"
     return f"{value:g}"

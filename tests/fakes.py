@@ -1,0 +1,169 @@
+"""A clock that moves only when it is told to, and a device's queue that writes down what is asked of it.
+
+Times are seconds; readings of `FakeNow` are whole nanoseconds, as those of `time.perf_counter_ns`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import chain, repeat
+from typing import Any
+
+from torchgauge.measure.clock import Block
+from torchgauge.measure.instruments import Observation, Visit
+from torchgauge.measure.subject import Subject
+
+
+class FakeNow:
+    """A host clock. It stands still but for `advance`, and for `tick` seconds at each reading."""
+
+    def __init__(self, tick: float = 0.0) -> None:
+        self.ns = 0.0
+        self.tick = tick
+        self.readings = 0
+
+    def __call__(self) -> int:
+        self.readings += 1
+        self.ns += self.tick * 1e9
+        return int(self.ns)
+
+    @property
+    def seconds(self) -> float:
+        return self.ns * 1e-9
+
+    def advance(self, seconds: float) -> None:
+        self.ns += seconds * 1e9
+
+
+class FakeCall:
+    """A function that takes time on a `FakeNow`: `costs` call by call, the last of them for ever."""
+
+    def __init__(self, now: FakeNow, *costs: float) -> None:
+        self.now = now
+        self.calls = 0
+        self._costs = chain(costs, repeat(costs[-1]))
+
+    def __call__(self, *args: Any, **kwargs: Any) -> int:
+        self.calls += 1
+        self.now.advance(next(self._costs))
+        return self.calls
+
+
+class FakeClock:
+    """A `Clock` over a `FakeNow`, with the resolution and the metric that a test wants.
+
+    `noise` gives the factor of each block's time in turn; it lengthens what is reported only.
+    """
+
+    method = "fake"
+
+    def __init__(
+        self,
+        now: FakeNow,
+        *,
+        resolution: float = 50e-9,
+        metric: str = "time",
+        noise: Iterable[float] = repeat(1.0),
+        starved: bool = False,
+    ) -> None:
+        self.now = now
+        self.resolution = resolution
+        self.metric = metric
+        self.blocks: list[float] = []
+        """What each block took, in seconds, as it was reported."""
+        self._noise = iter(noise)
+        self._starved = starved
+
+    def time(self, block: Callable[[], None]) -> Block:
+        begin = self.now.ns
+        block()
+        took = (self.now.ns - begin) * 1e-9 * next(self._noise)
+        self.blocks.append(took)
+        if self.metric == "device_time":
+            return Block(took, submit=took / 2, starved=self._starved)
+        return Block(took)
+
+
+class FakeQueue:
+    """A device's queue. `log` holds, in their order, all that was asked of it.
+
+    The device works through its queue while the host's clock goes on: work that is submitted begins when
+    the work before it has ended, and not before it was submitted.
+    """
+
+    event_resolution = 0.5e-6
+
+    def __init__(self, now: FakeNow) -> None:
+        self.now = now
+        self.log: list[str] = []
+        self.sleeps: list[float] = []
+        self.busy_until = 0.0
+
+    def submit(self, seconds: float) -> None:
+        """Queue a kernel of that length."""
+        self.busy_until = max(self.busy_until, self.now.seconds) + seconds
+
+    def kernel(self, *, host: float, device: float) -> Callable[[], None]:
+        """Make a call that costs the host `host` seconds to submit and the device `device` seconds."""
+
+        def call() -> None:
+            self.log.append("call")
+            self.now.advance(host)
+            self.submit(device)
+
+        return call
+
+    def event(self) -> FakeEvent:
+        return FakeEvent(self)
+
+    def sleep(self, seconds: float) -> None:
+        self.log.append("sleep")
+        self.sleeps.append(seconds)
+        self.submit(seconds)
+
+    def synchronize(self) -> None:
+        self.log.append("synchronize")
+        self.wait(self.busy_until)
+
+    def wait(self, until: float) -> None:
+        self.now.advance(max(0.0, until - self.now.seconds))
+
+
+class FakeEvent:
+    """A mark in a `FakeQueue`."""
+
+    def __init__(self, queue: FakeQueue) -> None:
+        self._queue = queue
+        self.passed_at: float | None = None
+
+    def record(self) -> None:
+        self._queue.log.append("record")
+        self.passed_at = max(self._queue.busy_until, self._queue.now.seconds)
+
+    def query(self) -> bool:
+        self._queue.log.append("query")
+        assert self.passed_at is not None, "queried before it was recorded"
+        return self._queue.now.seconds >= self.passed_at
+
+    def synchronize(self) -> None:
+        self._queue.log.append("wait")
+        assert self.passed_at is not None, "waited for before it was recorded"
+        self._queue.wait(self.passed_at)
+
+    def elapsed_time(self, end_event: FakeEvent, /) -> float:
+        assert self.passed_at is not None, "read before it was recorded"
+        assert end_event.passed_at is not None, "read before it was recorded"
+        assert self._queue.now.seconds >= end_event.passed_at - 1e-12, "read before the device passed it"
+        return (end_event.passed_at - self.passed_at) * 1e3
+
+
+class FakeInstrument:
+    """Calls the subject once and gives the samples that it was made with, as `time` on a host clock."""
+
+    name = "time"
+
+    def __init__(self, *samples: float) -> None:
+        self._samples = list(samples)
+
+    def observe(self, subject: Subject, visit: Visit) -> tuple[Any, list[Observation]]:
+        return subject.once(), [Observation("time", "s", "fake", list(self._samples), 1)]
