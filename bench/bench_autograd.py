@@ -83,6 +83,7 @@ def bench_accumulate(gauge, device, dtype, n):
     gauge(accumulate)
 
 
+@pytest.mark.gauge(dtypes=["float32"])
 @sizes
 @pytest.mark.parametrize("to", ["None", "zero"])
 def bench_zero_grad(gauge, device, dtype, to, n):

@@ -80,6 +80,24 @@ def parameters(shapes, device, dtype):
     return tensors
 
 
+def agrees(kind, options, device, dtype):
+    """Try whether two large steps of this form give what the for-loop gives.
+
+    They do not everywhere: fused SGD in float16 and bfloat16 on the CPU leaves out most of its work
+    (pytorch#191763, torch 2.12 and 2.13), and the time of work left out is no time of a step.
+    """
+    results = []
+    for form in (options, {**options, "foreach": False, "fused": None}):
+        known = {key: value for key, value in form.items() if key in inspect.signature(kind).parameters}
+        weight = torch.linspace(0.5, 1.5, 67).to(device, dtype).requires_grad_()
+        optimizer = kind([weight], **known | {"lr": 0.1})
+        for _ in range(2):
+            weight.grad = torch.linspace(-1.5, -0.5, 67).to(device, dtype)
+            optimizer.step()
+        results.append(weight.detach())
+    return torch.allclose(*results, rtol=0.03)
+
+
 @pytest.mark.gauge(dtypes=["float32", "bfloat16", "float64", "float16"])
 @pytest.mark.parametrize(("optimizer", "form", "tensors"), GRID)
 def bench_step(gauge, device, dtype, optimizer, form, tensors):
@@ -90,6 +108,8 @@ def bench_step(gauge, device, dtype, optimizer, form, tensors):
         pytest.skip(
             f"torch.optim.{kind.__name__} has no {'/'.join(missing)} form in torch {torch.__version__}"
         )
+    if form != "for-loop" and not agrees(kind, options, device, dtype):
+        pytest.skip(f"{kind.__name__} {form} in {dtype} does not compute what its for-loop does")
     weights = parameters(TENSORS[tensors], device, dtype)
     n = sum(weight.numel() for weight in weights)
     step = kind(weights, **options).step

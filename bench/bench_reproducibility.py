@@ -12,7 +12,7 @@ from sine_net import BATCH, standing, training_step
 from torch.nn import functional
 
 standard = pytest.mark.gauge(budget="standard")
-dtypes = pytest.mark.gauge(dtypes=["float32", "float64", "bfloat16", "float16"])
+dtypes = pytest.mark.gauge(dtypes=["float32", "bfloat16"])
 switch = pytest.mark.parametrize("deterministic", ["off", "on"], indirect=True)
 sizes = pytest.mark.parametrize("n", [2**10, pytest.param(2**20, marks=standard)])
 

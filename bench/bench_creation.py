@@ -1,0 +1,122 @@
+"""Creation: typed constructors, `torch.tensor` from lists, the factories, `fill_`, `clone`.
+
+The tutorial's 2×3 tensor is n=6; larger ones are flat. What has to be written counts as bytes once.
+"""
+
+import pytest
+import torch
+
+STANDARD = pytest.mark.gauge(budget="standard")
+THOROUGH = pytest.mark.gauge(budget="thorough")
+LARGE = pytest.mark.gauge(devices=["accelerator"], budget="standard")
+SIZES = [6, pytest.param(2**10, marks=STANDARD), 2**20, pytest.param(2**26, marks=LARGE)]
+
+
+def shape_of(n):
+    return (2, 3) if n == 6 else (n,)
+
+
+def bench_typed_constructor(gauge):
+    gauge.work(flop=0, bytes=6 * 4, items=6)
+    gauge(torch.FloatTensor, 2, 3)
+
+
+@pytest.mark.parametrize("kind", ["FloatTensor", "LongTensor", "ByteTensor"])
+def bench_typed_constructor_from_list(gauge, kind):
+    constructor = getattr(torch, kind)
+    gauge.work(flop=0, bytes=6 * constructor.dtype.itemsize, items=6)
+    gauge(constructor, [[1, 2, 3], [4, 5, 6]])
+
+
+@pytest.mark.parametrize("values", ["int", "float"])
+@pytest.mark.parametrize("n", [6, pytest.param(2**10, marks=STANDARD)])
+def bench_tensor_from_list(gauge, device, values, n):
+    convert = int if values == "int" else float
+    numbers = [convert(number) for number in range(1, n + 1)]
+    rows = [numbers[:3], numbers[3:]] if n == 6 else numbers
+    gauge.work(flop=0, bytes=n * (8 if values == "int" else 4), items=n)
+    gauge(torch.tensor, rows, device=device)
+
+
+@pytest.mark.gauge(dtypes=["float32", "float64", "bfloat16", "float16", "int64", "int32", "uint8", "bool"])
+@pytest.mark.parametrize("n", SIZES)
+@pytest.mark.parametrize("factory", ["empty", "zeros", "ones", "rand", "randn"])
+def bench_factory(gauge, device, dtype, factory, n):
+    gauge.work(flop=0, bytes=0 if factory == "empty" else n * dtype.itemsize, items=n)
+    gauge(getattr(torch, factory), shape_of(n), dtype=dtype, device=device)
+
+
+@pytest.mark.parametrize("n", SIZES)
+@pytest.mark.parametrize("factory", ["zeros_like", "ones_like"])
+def bench_like(gauge, device, dtype, factory, n):
+    pattern = torch.rand(shape_of(n), device=device).to(dtype)
+    gauge.work(flop=0, bytes=n * dtype.itemsize, items=n)
+    gauge(getattr(torch, factory), pattern)
+
+
+@pytest.mark.gauge(dtypes=["float32", "int64", "float64", "bfloat16", "float16", "int32"])
+@pytest.mark.parametrize("n", SIZES)
+def bench_arange(gauge, device, dtype, n):
+    gauge.work(flop=0, bytes=n * dtype.itemsize, items=n)
+    gauge(torch.arange, n, dtype=dtype, device=device)
+
+
+@pytest.mark.parametrize(
+    "side",
+    [
+        3,
+        pytest.param(32, marks=STANDARD),
+        pytest.param(1024, marks=STANDARD),
+        pytest.param(8192, marks=LARGE),
+    ],
+)
+def bench_eye(gauge, device, dtype, side):
+    gauge.work(flop=0, bytes=side * side * dtype.itemsize, items=side * side)
+    gauge(torch.eye, side, dtype=dtype, device=device)
+
+
+def empty_then_fill(shape, dtype, device):
+    return torch.empty(shape, dtype=dtype, device=device).fill_(5)
+
+
+def full(shape, dtype, device):
+    return torch.full(shape, 5, dtype=dtype, device=device)
+
+
+@pytest.mark.parametrize("n", SIZES)
+@pytest.mark.parametrize("form", [full, empty_then_fill])
+def bench_filled(gauge, device, dtype, form, n):
+    gauge.work(flop=0, bytes=n * dtype.itemsize, items=n)
+    gauge(form, shape_of(n), dtype, device)
+
+
+def clone(tensor):
+    return tensor.clone()
+
+
+def clone_detach(tensor):
+    return tensor.clone().detach()
+
+
+@pytest.mark.parametrize("n", SIZES)
+@pytest.mark.parametrize("form", [clone, clone_detach])
+def bench_copy(gauge, device, dtype, form, n):
+    tensor = torch.rand(shape_of(n), device=device).to(dtype).requires_grad_()
+    gauge.work(flop=0, bytes=2 * n * dtype.itemsize, items=n)
+    gauge(form, tensor)
+
+
+def on_device(n, dtype, device):
+    return torch.rand(n, dtype=dtype, device=device)
+
+
+def moved(n, dtype, device):
+    return torch.rand(n, dtype=dtype).to(device)
+
+
+@pytest.mark.gauge(devices=["accelerator"])
+@pytest.mark.parametrize("n", [2**10, 2**20, pytest.param(2**26, marks=THOROUGH)])
+@pytest.mark.parametrize("place", [on_device, moved])
+def bench_place(gauge, device, dtype, place, n):
+    gauge.work(flop=0, bytes=n * dtype.itemsize, items=n)
+    gauge(place, n, dtype, device)

@@ -1,0 +1,121 @@
+"""Indexing: slices are views; long tensors gather, masks select, assignment scatters, `.item()` reads back.
+
+The tutorial's 5×6 tensor and one of 4096×4096 with 4,096 indices. `k` elements are selected from n:
+a gather reads indices (8 bytes each) and moves k elements; a mask is read whole, a byte an element.
+"""
+
+import pytest
+import torch
+
+# rows, columns, indices
+SHAPES = {"5x6": (5, 6, 3), "4096x4096": (4096, 4096, 4096)}
+shapes = pytest.mark.parametrize("shape", list(SHAPES))
+one_dtype = pytest.mark.gauge(dtypes=["float32", "float64", "bfloat16", "float16", "int64"])
+
+
+def matrix(shape, device, dtype):
+    rows, columns, k = SHAPES[shape]
+    # a block repeated: 16 M random numbers would cost 0.1 s in every round
+    block = torch.rand(min(rows, 64), columns, device=device).to(dtype)
+    return block.repeat(-(-rows // 64), 1)[:rows].contiguous(), k
+
+
+def positions(limit, k, device):
+    return torch.randint(limit, (k,), device=device)
+
+
+def column(tensor):
+    return tensor[:, 0]
+
+
+def pick(tensor, index):
+    return tensor[index]
+
+
+def pick_pairs(tensor, row, column):
+    return tensor[row, column]
+
+
+def assign_row(tensor, value):
+    tensor[0] = value
+
+
+def assign_picked(tensor, index, value):
+    tensor[index] = value
+
+
+@one_dtype
+@shapes
+def bench_column(gauge, device, dtype, shape):
+    tensor, _ = matrix(shape, device, dtype)
+    gauge.work(flop=0, bytes=0)
+    gauge(column, tensor)
+
+
+@one_dtype
+@shapes
+def bench_rows(gauge, device, dtype, shape):
+    """`t[i]` with a long tensor: k whole rows."""
+    tensor, k = matrix(shape, device, dtype)
+    k = min(k, 64)  # 4,096 rows of 4,096 would be the whole matrix
+    elements = k * tensor.shape[1]
+    gauge.work(flop=0, bytes=8 * k + 2 * elements * dtype.itemsize, items=elements)
+    gauge(pick, tensor, positions(tensor.shape[0], k, device))
+
+
+@one_dtype
+@shapes
+def bench_pairs(gauge, device, dtype, shape):
+    """`t[i, j]` with two long tensors: k elements."""
+    tensor, k = matrix(shape, device, dtype)
+    gauge.work(flop=0, bytes=k * (2 * 8 + 2 * dtype.itemsize), items=k)
+    rows, columns = positions(tensor.shape[0], k, device), positions(tensor.shape[1], k, device)
+    gauge(pick_pairs, tensor, rows, columns)
+
+
+@one_dtype
+@pytest.mark.parametrize(
+    "shape", ["5x6", pytest.param("4096x4096", marks=pytest.mark.gauge(budget="standard"))]
+)
+def bench_mask(gauge, device, dtype, shape):
+    tensor, _ = matrix(shape, device, dtype)
+    mask = tensor > tensor.float().mean().to(dtype)
+    n, k = tensor.numel(), int(mask.sum())
+    gauge.work(flop=0, bytes=n + n * dtype.itemsize + k * dtype.itemsize, items=n)
+    gauge(pick, tensor, mask)
+
+
+@one_dtype
+@pytest.mark.parametrize(
+    "shape", ["5x6", pytest.param("4096x4096", marks=pytest.mark.gauge(budget="thorough"))]
+)
+def bench_nonzero(gauge, device, dtype, shape):
+    tensor, _ = matrix(shape, device, dtype)
+    tensor = tensor * (tensor > tensor.float().mean().to(dtype))
+    n, k = tensor.numel(), int(tensor.count_nonzero())
+    gauge.work(flop=0, bytes=n * dtype.itemsize + 2 * 8 * k, items=n)
+    gauge(torch.nonzero, tensor)
+
+
+@one_dtype
+@shapes
+def bench_assign_row(gauge, device, dtype, shape):
+    tensor, _ = matrix(shape, device, dtype)
+    gauge.work(flop=0, bytes=tensor.shape[1] * dtype.itemsize, items=tensor.shape[1])
+    gauge(assign_row, tensor, 1)
+
+
+@one_dtype
+@shapes
+def bench_assign_picked(gauge, device, dtype, shape):
+    """`t[i, j] = values` on the flattened tensor: k elements scattered."""
+    tensor, k = matrix(shape, device, dtype)
+    values = torch.rand(k, device=device).to(dtype)
+    gauge.work(flop=0, bytes=k * (8 + 2 * dtype.itemsize), items=k)
+    gauge(assign_picked, tensor.view(-1), positions(tensor.numel(), k, device), values)
+
+
+@one_dtype
+def bench_item(gauge, device, dtype):
+    gauge.work(flop=0, bytes=dtype.itemsize, items=1)
+    gauge(torch.rand(1, device=device).to(dtype).item)
