@@ -1,4 +1,4 @@
-"""Conversion between dtypes: `.float()`, `.double()`, `.byte()`, `.half()`, `.bfloat16()`, `.long()`, `.to(dtype)`.
+"""Conversion between dtypes: `.float()`, `.double()`, `.byte()`, `.half()`, `.long()` …, and `.to(dtype)`.
 
 `dtype` is the source. A conversion reads n·s_in and writes n·s_out bytes; to the dtype it has already it
 hands back the tensor itself and moves nothing.

@@ -9,7 +9,7 @@ import torch
 STANDARD = pytest.mark.gauge(budget="standard")
 THOROUGH = pytest.mark.gauge(budget="thorough")
 LARGE = pytest.mark.gauge(devices=["accelerator"], budget="standard")
-SIZES = [6, pytest.param(2**10, marks=STANDARD), 2**20, pytest.param(2**26, marks=LARGE)]
+SIZES = [6, pytest.param(2**10, marks=THOROUGH), 2**20, pytest.param(2**26, marks=LARGE)]
 
 
 def shape_of(n):

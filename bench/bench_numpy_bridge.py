@@ -1,4 +1,4 @@
-"""Between NumPy and torch: `torch.tensor` copies, `from_numpy`, `as_tensor`, `.numpy()` and `np.asarray` share.
+"""Between NumPy and torch: `torch.tensor` copies; `from_numpy`, `as_tensor`, `.numpy()`, `np.asarray` share.
 
 All on the host: a tensor shares memory with an array only there. Copies move 2ns bytes, views none.
 """

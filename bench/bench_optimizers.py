@@ -7,6 +7,7 @@ accelerators, 10 of 2²⁴.
 """
 
 import inspect
+import math
 
 import pytest
 import torch
@@ -71,12 +72,16 @@ def parameters(shapes, device, dtype):
     Parameters between 0.5 and 1.5, gradients between -1.5 and -0.5: parameters only grow, so that none
     comes near 0 where denormals are, until a step is below half a unit in their last place.
     """
+    sizes = [math.prod(shape) for shape in shapes]
+    # Drawing 2²⁴ values takes long on a CPU; larger tensors repeat those drawn.
+    drawn = torch.empty(2, min(2**16, max(sizes)), device=device).uniform_(0.5, 1.5).to(dtype)
+    drawn[1].neg_()
     tensors = []
-    for shape in shapes:
-        values = torch.empty(2, *shape, device=device).uniform_(0.5, 1.5)
-        parameter = values[0].to(dtype, copy=True).requires_grad_()
-        parameter.grad = values[1].neg_().to(dtype, copy=True)
-        tensors.append(parameter)
+    for shape, size in zip(shapes, sizes, strict=True):
+        repeats = -(-size // drawn.shape[1])
+        values, gradients = (row.repeat(repeats)[:size].view(shape) for row in drawn)
+        values.requires_grad_().grad = gradients
+        tensors.append(values)
     return tensors
 
 

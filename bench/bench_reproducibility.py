@@ -83,7 +83,7 @@ def bench_enforce_reproducibility(gauge):
     gauge(enforce_reproducibility)
 
 
-@dtypes
+@pytest.mark.gauge(dtypes=["float32"])
 @sizes
 @switch
 def bench_matmul(gauge, device, dtype, deterministic, n):

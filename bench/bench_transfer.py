@@ -1,121 +1,140 @@
-"""Transfer: `t.to(device)`, `buffer.copy_(t)`, `t.cpu()`, to a device, back and within it.
+"""Copies: `.to(device)`, `copy_` into a buffer that exists, `.cpu()`; to the device, back, within it.
 
-On the CPU the copy within the device is the one from host to host. Memory of the host is pageable, pinned,
-or pinned for each copy. Both directions at once use a stream each.
+A copy between host and device moves n·s bytes over the link; one within a memory reads and writes, 2n·s.
+On a CPU `.to` copies from host to host where it is told to, and else hands back the tensor itself.
+Sizes are in bytes; the elements are float32.
 """
 
 import pytest
 import torch
 
-standard = pytest.mark.gauge(budget="standard")
-thorough = pytest.mark.gauge(budget="thorough")
-accelerator = pytest.mark.gauge(devices=["accelerator"], budget="standard")
-accelerators = pytest.mark.gauge(devices=["accelerator"])
-
-KIB, MIB, GIB = 2**10, 2**20, 2**30
-
+STANDARD = pytest.mark.gauge(budget="standard")
+THOROUGH = pytest.mark.gauge(budget="thorough")
+accelerator = pytest.mark.gauge(devices=["accelerator"])
 sizes = pytest.mark.parametrize(
-    "nbytes",
+    "size",
     [
-        4,
-        4 * KIB,
-        64 * KIB,
-        MIB,
-        pytest.param(16 * MIB, marks=standard),
-        pytest.param(256 * MIB, marks=thorough),
-        pytest.param(GIB, marks=accelerator),
+        pytest.param(4, marks=STANDARD),
+        4 * 2**10,
+        pytest.param(64 * 2**10, marks=STANDARD),
+        2**20,
+        16 * 2**20,
+        pytest.param(256 * 2**20, marks=THOROUGH),
+        pytest.param(2**30, marks=[pytest.mark.gauge(devices=["accelerator"], budget="standard")]),
     ],
 )
-directions = pytest.mark.parametrize("direction", ["to-device", "from-device"])
+memories = pytest.mark.parametrize("memory", ["pageable", "pinned"])
 blocking = pytest.mark.parametrize("non_blocking", [False, True])
 
 
-def values(nbytes, device, *, pin=False):
-    """Random float32 of so many bytes; a large one repeats its first MiB, since drawing all is slow."""
-    drawn = min(nbytes, MIB)
-    t = torch.rand(drawn // 4, device=device).repeat(nbytes // drawn)
-    return t.pin_memory() if pin else t
+def buffer(size, device):
+    """Random bytes of that size, drawn once for at most 1 MiB and repeated: drawing 1 GiB takes seconds."""
+    drawn = min(size, 2**20) // 4
+    return torch.rand(drawn, device=device).repeat(size // (4 * drawn))
 
 
-def pin_then_to(t, device, non_blocking):
-    return t.pin_memory().to(device, non_blocking=non_blocking)
+def host_buffer(size, memory):
+    tensor = buffer(size, "cpu")
+    return tensor.pin_memory() if memory == "pinned" else tensor
+
+
+def to_copy(tensor, device):
+    return tensor.to(device, copy=True)
+
+
+def pin_then_copy(tensor, device):
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 @sizes
-def bench_within(gauge, device, nbytes):
-    t = values(nbytes, device)
-    buffer = torch.empty_like(t)
-    gauge.work(flop=0, bytes=2 * nbytes)
-    gauge(buffer.copy_, t)
+def bench_within(gauge, device, size):
+    """`.to(device, copy=True)`: a new tensor in the same memory (on a CPU: host to host)."""
+    gauge.work(flop=0, bytes=2 * size)
+    gauge(to_copy, buffer(size, device), device)
 
 
 @sizes
-def bench_within_new(gauge, device, nbytes):
-    t = values(nbytes, device)
-    gauge.work(flop=0, bytes=2 * nbytes)
-    gauge(t.to, device, copy=True)
+def bench_within_copy_(gauge, device, size):
+    source, target = buffer(size, device), buffer(size, device)
+    gauge.work(flop=0, bytes=2 * size)
+    gauge(target.copy_, source)
 
 
-@pytest.mark.parametrize("nbytes", [4, pytest.param(MIB, marks=thorough)])
-def bench_noop(gauge, device, nbytes):
-    t = values(nbytes, device)
+def bench_noop_to(gauge, device):
+    tensor = buffer(4096, device)
     gauge.work(flop=0, bytes=0)
-    same = gauge(t.to, t.device)
-    assert same is t
+    gauge(tensor.to, device)
 
 
-@accelerators
-@sizes
+def bench_noop_cpu(gauge):
+    tensor = buffer(4096, "cpu")
+    gauge.work(flop=0, bytes=0)
+    gauge(tensor.cpu)
+
+
+@accelerator
 @blocking
-@pytest.mark.parametrize("memory", ["pageable", "pinned", "pin-then-copy"])
-def bench_to(gauge, device, memory, non_blocking, nbytes):
-    t = values(nbytes, "cpu", pin=memory == "pinned")
-    gauge.work(flop=0, bytes=nbytes)
-    if memory == "pin-then-copy":
-        gauge(pin_then_to, t, device, non_blocking)
-    else:
-        gauge(t.to, device, non_blocking=non_blocking)
-
-
-@accelerators
+@memories
 @sizes
-def bench_cpu(gauge, device, nbytes):
-    t = values(nbytes, device)
-    gauge.work(flop=0, bytes=nbytes)
-    gauge(t.cpu)
+def bench_to_device(gauge, device, memory, non_blocking, size):
+    gauge.work(flop=0, bytes=size)
+    gauge(host_buffer(size, memory).to, device, non_blocking=non_blocking)
 
 
-@accelerators
+@accelerator
 @sizes
+def bench_pin_then_copy(gauge, device, size):
+    gauge.work(flop=0, bytes=size)
+    gauge(pin_then_copy, host_buffer(size, "pageable"), device)
+
+
+@accelerator
 @blocking
-@pytest.mark.parametrize("memory", ["pageable", "pinned"])
-@directions
-def bench_copy(gauge, device, direction, memory, non_blocking, nbytes):
-    on_host = values(nbytes, "cpu", pin=memory == "pinned")
-    on_device = values(nbytes, device)
-    source, buffer = (on_host, on_device) if direction == "to-device" else (on_device, on_host)
-    gauge.work(flop=0, bytes=nbytes)
-    gauge(buffer.copy_, source, non_blocking=non_blocking)
-
-
-def both_ways(sources, buffers, streams):
-    """Copy each source into its buffer, each on its stream; the current stream waits for all."""
-    current = torch.accelerator.current_stream()
-    for source, buffer, stream in zip(sources, buffers, streams, strict=True):
-        stream.wait_stream(current)
-        torch.accelerator.set_stream(stream)
-        buffer.copy_(source, non_blocking=True)
-    torch.accelerator.set_stream(current)
-    for stream in streams:
-        current.wait_stream(stream)
-
-
-@accelerators
+@memories
 @sizes
-@pytest.mark.parametrize("streams", [1, 2])
-def bench_both_ways(gauge, device, streams, nbytes):
-    sources = values(nbytes, "cpu", pin=True), values(nbytes, device)
-    buffers = values(nbytes, device), values(nbytes, "cpu", pin=True)
-    made = [torch.Stream(device) for _ in range(streams)]
-    gauge.work(flop=0, bytes=2 * nbytes)
-    gauge(both_ways, sources, buffers, [made[0], made[-1]])
+def bench_copy_to_device(gauge, device, memory, non_blocking, size):
+    """`copy_` into a buffer that exists on the device."""
+    target = buffer(size, device)
+    gauge.work(flop=0, bytes=size)
+    gauge(target.copy_, host_buffer(size, memory), non_blocking=non_blocking)
+
+
+@accelerator
+@sizes
+def bench_cpu(gauge, device, size):
+    gauge.work(flop=0, bytes=size)
+    gauge(buffer(size, device).cpu)
+
+
+@accelerator
+@blocking
+@memories
+@sizes
+def bench_copy_from_device(gauge, device, memory, non_blocking, size):
+    """`copy_` into a buffer that exists on the host."""
+    target = host_buffer(size, memory)
+    gauge.work(flop=0, bytes=size)
+    gauge(target.copy_, buffer(size, device), non_blocking=non_blocking)
+
+
+@accelerator
+@sizes
+def bench_both_directions(gauge, device, size):
+    """A copy to the device and one back at once, on two streams; pinned, so that they can overlap."""
+    up, down = torch.Stream(device=device), torch.Stream(device=device)
+    host_in, host_out = host_buffer(size, "pinned"), host_buffer(size, "pinned")
+    device_in, device_out = buffer(size, device), buffer(size, device)
+
+    def both():
+        here = torch.accelerator.current_stream(device)
+        up.wait_stream(here)
+        down.wait_stream(here)
+        with up:
+            device_in.copy_(host_in, non_blocking=True)
+        with down:
+            host_out.copy_(device_out, non_blocking=True)
+        here.wait_stream(up)
+        here.wait_stream(down)
+
+    gauge.work(flop=0, bytes=2 * size)
+    gauge(both)
