@@ -149,13 +149,15 @@ def environment(session):
         session.log("making .nox/env, which takes minutes and happens once")
         # --without-pip: Debian's Python may lack ensurepip. --clear takes the stamp away with the rest.
         session.run(sys.executable, "-m", "venv", "--clear", "--without-pip", str(ENV), external=True)
-        if shared:  # not --system-site-packages, which passes over a parent that is itself an environment
-            packages = next(ENV.glob("lib/python*/site-packages"))
-            lines = [f"import site; site.addsitedir({folder!r})\n" for folder in shared]
-            (packages / "shared.pth").write_text("".join(lines))
+        # Not --system-site-packages, which passes over a parent that is itself an environment. Plain lines
+        # while pip runs, which its isolated builds know to leave out; then lines that follow the parent's
+        # own .pth files too, for a torch that is installed editable.
+        pth = next(ENV.glob("lib/python*/site-packages")) / "shared.pth"
+        pth.write_text("".join(f"{folder}\n" for folder in shared))
         # The groups are read here, because pip knows --group only since 25.1.
         groups = [requirement for g in ("test", "lint") for requirement in project["dependency-groups"][g]]
         session.run(*pip(session, python), "install", *torch, "-e", ".[run,report]", *groups, external=True)
+        pth.write_text("".join(f"import site; site.addsitedir({folder!r})\n" for folder in shared))
         if lacking := missing(python, whole):
             session.error(f"pip left out {names(lacking)}: see what `pip config list` says of its settings")
         written.write_text(wanted)

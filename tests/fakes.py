@@ -5,13 +5,17 @@ Times are seconds; readings of `FakeNow` are whole nanoseconds, as those of `tim
 
 from __future__ import annotations
 
+import functools
+import gc
 from collections.abc import Callable, Iterable
 from itertools import chain, repeat
+from pathlib import Path
 from typing import Any
 
 from torchgauge.measure.clock import Block
 from torchgauge.measure.instruments import Observation, Visit
 from torchgauge.measure.subject import Subject
+from torchgauge.record import Environment, Run, read
 
 
 class FakeNow:
@@ -164,6 +168,61 @@ class FakeInstrument:
 
     def __init__(self, *samples: float) -> None:
         self._samples = list(samples)
+        self.visits: list[Visit] = []
 
     def observe(self, subject: Subject, visit: Visit) -> tuple[Any, list[Observation]]:
-        return subject.once(), [Observation("time", "s", "fake", list(self._samples), 1)]
+        self.visits.append(visit)
+        return subject.call()(), [Observation("time", "s", "fake", list(self._samples), 1)]
+
+
+class FakeRun:
+    """Measures bench files in this process, on a `FakeInstrument`: no real time passes.
+
+    Made by the fixture `fake_run` of the modules that use it.
+    """
+
+    def __init__(self, pytester: Any, monkeypatch: Any) -> None:
+        from torchgauge.measure import environment, rounds
+
+        self.pytester = pytester
+        self.visits: list[Visit] = []
+        self.samples: tuple[float, ...] = (1e-6, 2e-6, 3e-6)
+        surroundings = _surroundings()
+        gc.freeze()  # each run ends with several collections: leave torch out of them
+        monkeypatch.setattr(environment, "collect", lambda *_: surroundings)
+        monkeypatch.setattr(rounds, "by_name", lambda _: self._instrument)
+
+    def __call__(self, *arguments: str, rounds: int = 1, device: str = "cpu", budget: str = "quick") -> Any:
+        """Run pytest with `--gauge-measure`."""
+        words = ["--gauge-measure", f"--gauge-rounds={rounds}", f"--gauge-device={device}"]
+        words += [
+            "-p",
+            "no:unraisableexception",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "no:_hypothesis_pytestplugin",
+        ]
+        return self.pytester.runpytest_inprocess(*words, f"--gauge-budget={budget}", *arguments)
+
+    @property
+    def files(self) -> list[Path]:
+        return sorted(self.pytester.path.glob("results/*.jsonl"))
+
+    @property
+    def run(self) -> Run:
+        """The one run file there is."""
+        (path,) = self.files
+        return read(path)
+
+    def _instrument(self) -> FakeInstrument:
+        made = FakeInstrument(*self.samples)
+        made.visits = self.visits
+        return made
+
+
+@functools.cache
+def _surroundings() -> Environment:
+    from torchgauge.measure import environment
+
+    return environment.collect(["cpu"], Path())

@@ -218,8 +218,8 @@ def run(
     lines: list[Measurement] = []
     for at, seconds, options in grid(devices) if cases is None else cases:
         noisy = at.group == "creation" and at.name == "rand" and at.params.get("n") == 2**20
-        settings: dict[str, Any] = {"noise": 0.12 if noisy else 0.01} | options
-        lines += measurements(at, seconds / speed, rounds=rounds, processes=processes, seed=seed, **settings)
+        settings: dict[str, Any] = {"rounds": rounds, "noise": 0.12 if noisy else 0.01} | options
+        lines += measurements(at, seconds / speed, processes=processes, seed=seed, **settings)
     if failures is None:
         broken = case("mine", "broken", "cpu", None)
         failures = [Failure(case=broken, stage="measure", error="ValueError", message="no such table: users")]

@@ -13,6 +13,7 @@ _SI = {
     "p": 1e-12,
     "n": 1e-9,
     "µ": 1e-6,
+    "\N{GREEK SMALL LETTER MU}": 1e-6,  # the other µ, as keyboards and copied text have it
     "u": 1e-6,
     "m": 1e-3,
     "": 1.0,
@@ -23,7 +24,7 @@ _SI = {
     "P": 1e15,
 }
 _IEC = {"": 1.0, "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40}
-_QUANTITY = re.compile(r"\s*([-+]?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)\s*(.*?)\s*")
+_QUANTITY = re.compile(r"\s*([-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)\s*(.*?)\s*")
 
 
 def significant(value: float, digits: int = 3) -> str:
@@ -49,15 +50,13 @@ def format_quantity(value: float | None, unit: str) -> str:
     if value == 0 or not math.isfinite(value):
         return f"{value:g} {unit}"
     if unit == "B":
-        prefix, scale = _prefix(
-            abs(value), [("", 1.0), ("Ki", 2.0**10), ("Mi", 2.0**20), ("Gi", 2.0**30), ("Ti", 2.0**40)]
-        )
-        scaled = value / scale
-        return f"{scaled:.0f} {prefix}B" if scaled == round(scaled) else f"{significant(scaled)} {prefix}B"
+        prefix, scaled = _scaled(value, list(_IEC.items()))
+        whole = value == round(value / _IEC[prefix]) * _IEC[prefix]
+        return f"{scaled:.0f} {prefix}B" if whole else f"{significant(scaled)} {prefix}B"
     small = [("p", 1e-12), ("n", 1e-9), ("µ", 1e-6), ("m", 1e-3)] if unit == "s" else []
     large = [] if unit == "s" else [("k", 1e3), ("M", 1e6), ("G", 1e9), ("T", 1e12), ("P", 1e15)]
-    prefix, scale = _prefix(abs(value) * (1 + 5e-4), [*small, ("", 1.0), *large])
-    return f"{significant(value / scale)} {prefix}{unit}"
+    prefix, scaled = _scaled(value, [*small, ("", 1.0), *large])
+    return f"{significant(scaled)} {prefix}{unit}"
 
 
 def parse_quantity(text: str, unit: str) -> float:
@@ -76,9 +75,11 @@ def parse_quantity(text: str, unit: str) -> float:
     raise ValueError(f"{text!r} is no quantity in {unit}; write it like {format_quantity(1.5e-6, unit)!r}")
 
 
-def _prefix(value: float, steps: list[tuple[str, float]]) -> tuple[str, float]:
-    best = steps[0]
-    for step in steps:
-        if value >= step[1]:
-            best = step
-    return best
+def _scaled(value: float, steps: list[tuple[str, float]]) -> tuple[str, float]:
+    """Choose the prefix, smallest first in `steps`, and give the value in it."""
+    prefix, scale = steps[0]
+    for name, step in steps[1:]:
+        if abs(value) >= 0.9995 * step:  # with three digits it reads as 1.00 of the larger one
+            prefix, scale = name, step
+    scaled = value / scale
+    return prefix, math.copysign(1.0, scaled) if 0.99949 < abs(scaled) < 1 else scaled

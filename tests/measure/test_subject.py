@@ -19,7 +19,7 @@ def test_a_block_calls_as_often_as_asked_with_all_arguments(arity: int, kwargs: 
 
 
 def test_once_gives_the_result_of_one_call() -> None:
-    assert Subject(divmod, (7, 2)).once() == (3, 1)
+    assert Subject(divmod, (7, 2)).call()() == (3, 1)
 
 
 def test_a_block_can_be_run_only_as_it_was_made() -> None:
@@ -56,7 +56,7 @@ def test_prepare_for_each_call_keeps_keyword_arguments() -> None:
         lambda *a, **k: seen.append((a, k)), (), {"dim": 0}, prepare=lambda: (1, 2), each="call"
     )
     subject.block(2)()
-    subject.once()
+    subject.call()()
     assert seen == [((1, 2), {"dim": 0})] * 3
 
 

@@ -85,7 +85,7 @@ class Gauge:
         self.stage = "measure"
         subject = Subject(fn, args, kwargs, self._prepare, self._each)
         if self._instrument is None or self._visit is None:
-            result = subject.once()
+            result = subject.call()()
         else:
             result, self.observations = self._instrument.observe(subject, self._visit)
             self._measured(self.observations)

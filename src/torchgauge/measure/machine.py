@@ -40,7 +40,7 @@ def read_machine(
         system=platform.platform(),
         python=_python(),
         cpu=reasons.find(
-            "cpu", lambda: _model(info) or platform.processor(), "no name of it in /proc/cpuinfo"
+            "cpu", lambda: _model(info) or platform.processor() or None, "no name of it in /proc/cpuinfo"
         ),
         cores_logical=reasons.find("cores_logical", lambda: len(info) or os.cpu_count()),
         cores_physical=reasons.find("cores_physical", lambda: _physical(info, root)),

@@ -21,10 +21,10 @@ class Subject:
     prepare: Callable[[], tuple[Any, ...]] | None = None
     each: Literal["block", "call"] = "block"
 
-    def once(self) -> Any:
-        """Call it once and give its result."""
+    def call(self) -> Callable[[], Any]:
+        """Make one call, its arguments prepared here; it gives the function's result."""
         args = self.args if self.prepare is None else self.prepare()
-        return self.fn(*args, **self.kwargs)
+        return partial(self.fn, *args, **self.kwargs)
 
     def block(self, loops: int) -> Loop:
         """Make a block of `loops` back-to-back calls; arguments are prepared here, before it is timed."""

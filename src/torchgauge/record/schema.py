@@ -160,12 +160,14 @@ class Accelerator(Struct, frozen=True, kw_only=True):
     multiprocessors: int | None
     capability: str | None
     clock_hertz: float | None
+    """Of the multiprocessors, as the run began: mostly at rest."""
     clock_max_hertz: float | None
     memory_clock_hertz: float | None
     power_limit_watts: float | None
     temperature_celsius: float | None
     ecc: bool | None
     pcie_generation: int | None
+    """The most that card and slot can do together; a link at rest runs slower."""
     pcie_width: int | None
     mig: bool | None
     persistence: bool | None

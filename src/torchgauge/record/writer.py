@@ -124,7 +124,7 @@ class RunWriter:
 
     def _drop_cut_line(self) -> int:
         size = os.fstat(self._file).st_size
-        begin = os.pread(self._file, len(_BEGIN), 0)
+        begin = re.sub(rb"\s", b"", os.pread(self._file, 64, 0))[: len(_BEGIN)]
         if begin != _BEGIN[: len(begin)]:
             raise TorchgaugeError(
                 f"{self.path}: is no run file, so nothing was written to it; choose another one"

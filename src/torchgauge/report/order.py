@@ -38,7 +38,21 @@ DTYPES = (
     "bool",
 )
 
+NAMES = (
+    "forward",
+    "loss",
+    "backward",
+    "zero_grad",
+    "optimizer_step",
+    "training_step",
+    "epoch",
+    "evaluation",
+    "training",
+)
+"""Benchmarks whose order is that of the work; others follow in the order of their names."""
+
 FORMS = (
+    "cpu",
     "functional",
     "in-place",
     "out",
@@ -60,7 +74,7 @@ FORMS = (
     "Adamax",
     "AdamW",
 )
-"""Values of parameters that people expect in this order: the plain way first."""
+"""Values of devices and parameters that people expect in this order: the plain way first."""
 
 Key = tuple[int, float, str]
 
@@ -69,7 +83,7 @@ def key(dimension: str, value: object) -> Key:
     """Give the sort key of one value of a dimension: known order first, then size, then name."""
     if value in (None, ""):
         return (-1, 0.0, "")
-    known = {"group": GROUPS, "dtype": DTYPES}.get(dimension, FORMS)
+    known = {"group": GROUPS, "name": NAMES, "dtype": DTYPES}.get(dimension, FORMS)
     if isinstance(value, str) and value in known:
         return (0, float(known.index(value)), "")
     if isinstance(value, bool):

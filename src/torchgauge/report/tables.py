@@ -28,6 +28,9 @@ METRICS = {
 }
 """Metrics in words; another keeps its name."""
 
+PLAIN = ("form", "mode", "variant", "optimizer", "loss")
+"""Parameters whose values speak for themselves."""
+
 RATES = {"flop": "FLOP/s", "bytes": "B/s", "items": "item/s"}
 
 Row = dict[str, Any]
@@ -160,6 +163,14 @@ def shown(dimension: Dimension, value: Any, run_labels: Mapping[str, str]) -> st
     return run_labels.get(value, plain(value, 40)) if dimension == ("", "run") else label(value)
 
 
+def head(dimension: Dimension, value: Any, run_labels: Mapping[str, str]) -> str:
+    """Write one value where it stands alone: "float16", but "to float16" and "width 64"."""
+    text = shown(dimension, value, run_labels)
+    if dimension[0] and text and dimension[1] not in PLAIN:
+        return f"{plain(dimension[1], 30)} {text}"
+    return text
+
+
 class _Notes:
     """Footnotes, numbered as they come; those that differ in their numbers alone share one."""
 
@@ -208,7 +219,8 @@ def _table(rows: list[Row], run_labels: Mapping[str, str], notes: _Notes) -> Tab
         row_heads=tuple(plain(d[1], 30) for d in inner),
         column_head=" × ".join(plain(d[1], 30) for d in columns),
         columns=tuple(
-            " ".join(text(columns, key)) or METRICS.get(first["metric"], plain(first["metric"], 40))
+            " ".join(head(d, v, run_labels) for d, v in zip(columns, key, strict=True)).strip()
+            or METRICS.get(first["metric"], plain(first["metric"], 40))
             for key in column_keys
         ),
         rows=tuple(
@@ -223,7 +235,7 @@ def _table(rows: list[Row], run_labels: Mapping[str, str], notes: _Notes) -> Tab
 
 def _choose_columns(rows: list[Row], dimensions: list[Dimension]) -> list[Dimension]:
     forms = [d for d in dimensions if d[0] and not is_size(rows, d)]
-    forms.sort(key=lambda d: (d[1] not in ("form", "mode", "variant"), len({get(row, d) for row in rows})))
+    forms.sort(key=lambda d: (d[1] not in PLAIN[:3], len({get(row, d) for row in rows})))
     wanted: list[Dimension] = [("", "run"), ("", "device"), *forms[:1], ("", "dtype")]
     columns: list[Dimension] = []
     for dimension in wanted:
@@ -249,7 +261,7 @@ def _constants(rows: list[Row], dimensions: list[Dimension]) -> str:
 def _measured(rows: list[Row]) -> str:
     """Say what the values are; by device, where devices are measured in different ways."""
     ways: dict[str, list[str]] = {}
-    for row in rows:
+    for row in sorted(rows, key=lambda row: order.key("device", row["device"])):
         if row["metric"] is not None:
             quantile = {0.05: "5th percentile", 0.5: "median"}.get(
                 row["quantile"], f"quantile {row['quantile']}"

@@ -38,9 +38,10 @@ def show(runs: Sequence[Run], console: Console | None = None) -> None:
         console: where to; standard output without it. A pipe gets 100 columns and no colours.
 
     """
-    console = console or Console(highlight=False)
-    if not console.is_terminal and "COLUMNS" not in os.environ and console.width == 80:
-        console.width = 100
+    if console is None:
+        console = Console(highlight=False)
+        if not console.is_terminal and "COLUMNS" not in os.environ:
+            console.width = 100
     frame = summaries(runs)
     found = overviews(runs, frame)
     for overview in found:

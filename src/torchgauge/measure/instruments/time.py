@@ -32,7 +32,7 @@ class Time:
         """Time the subject for about `visit.seconds`; the result is the first call's."""
         result, first_call = self._first_call(subject, visit)
         if visit.first:
-            self._synchronizes[visit.case_id] = device.synchronizes(visit.device, subject.once)
+            self._synchronizes[visit.case_id] = device.synchronizes(visit.device, subject.call())
         clock = self._clock(visit)
         samples = sample(subject, clock, visit.seconds, self._loops.get(visit.case_id, 1))
         self._loops[visit.case_id] = samples.loops
@@ -69,9 +69,10 @@ class Time:
     def _first_call(self, subject: Subject, visit: Visit) -> tuple[Any, float]:
         """Call once with the device idle before and after; lazy loading and compiling show here."""
         wait = device.synchronizer(visit.device) or (lambda: None)
+        call = subject.call()
         wait()
         start = self._host.now()
-        result = subject.once()
+        result = call()
         wait()
         return result, (self._host.now() - start) * 1e-9
 
@@ -89,7 +90,7 @@ class Time:
         if clock.metric == "time" and self._empty_loop > EMPTY_LOOP_SHARE * fastest:
             found.append(f"the empty loop ({self._empty_loop * 1e9:.0f} ns a call) is over 5 % of this time")
         if fastest * samples.loops < 0.5 * BLOCK_RESOLUTIONS * clock.resolution:
-            found.append("blocks are shorter than 1,000 steps of the clock")
+            found.append("blocks are shorter than 500 steps of the clock")
         if samples.starved > len(samples.blocks) // 2:
             found.append("launch-bound: the device waited for the host, the time holds gaps between launches")
         if samples.warmup == "time":

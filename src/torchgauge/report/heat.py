@@ -1,0 +1,110 @@
+"""The heat map of dtypes: how each dtype does against float32, on each device."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from torchgauge.report import order
+from torchgauge.report.tables import Row
+from torchgauge.report.text import label, plain, size_of
+from torchgauge.units import format_quantity, significant
+
+REFERENCE = "float32"
+
+
+@dataclass(frozen=True)
+class Warmth:
+    """One field: the time, the speed against the reference on the same device, and a colour's weight."""
+
+    time: str
+    ratio: str
+    weight: int
+    """-100 … 100, in percent of the full colour: below 0 is slower than the reference, 0 the same."""
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """Rows are benchmarks at their largest size, columns are devices × dtypes."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, str, tuple[Warmth | None, ...]], ...]
+    """Benchmark, its parameters, its fields."""
+
+
+def heat_map(
+    benchmarks: Mapping[tuple[str, str, str], Sequence[Row]], run_labels: Mapping[str, str]
+) -> HeatMap | None:
+    """Lay out the dtypes of every benchmark that was measured in float32 and in another.
+
+    Speeds are against float32 on the same device and in the same run, so that a clock is compared with
+    itself alone.
+    """
+    kept: list[tuple[Row, dict[tuple[str, str, str], Row]]] = []
+    for (_, _, metric), rows in benchmarks.items():
+        if metric == "" and (best := _largest(rows)):
+            kept.append(best)
+    places = {place for _, found in kept for place in found}
+    runs = list(run_labels)
+    columns = sorted(
+        places, key=lambda p: (runs.index(p[0]), order.key("device", p[1]), order.key("dtype", p[2]))
+    )
+    if not kept:
+        return None
+    several_runs = len({run for run, _, _ in columns}) > 1
+    several_devices = len({device for _, device, _ in columns}) > 1
+    heads = [
+        " ".join(
+            [run_labels[run]] * several_runs + [plain(device, 30)] * several_devices + [plain(dtype, 30)]
+        )
+        for run, device, dtype in columns
+    ]
+    return HeatMap(
+        tuple(heads),
+        tuple(
+            (
+                plain(f"{first['group']}/{first['name']}", 80),
+                ", ".join(f"{plain(name, 30)} = {label(value)}" for name, value in first["params"].items()),
+                tuple(_warmth(found, column) for column in columns),
+            )
+            for first, found in kept
+        ),
+    )
+
+
+def _largest(rows: Sequence[Row]) -> tuple[Row, dict[tuple[str, str, str], Row]] | None:
+    """Choose the parameters with the most dtypes, and of those the largest."""
+    points: dict[str, dict[tuple[str, str, str], Row]] = {}
+    for row in rows:
+        if row["value"] and row["dtype"]:
+            key = json.dumps(row["params"], sort_keys=True)
+            points.setdefault(key, {})[row["run"], row["device"], row["dtype"]] = row
+    usable = [
+        found
+        for found in points.values()
+        if any((run, device, REFERENCE) in found and dtype != REFERENCE for run, device, dtype in found)
+    ]
+    if not usable:
+        return None
+
+    def rank(found: dict[tuple[str, str, str], Row]) -> tuple[int, float]:
+        params = next(iter(found.values()))["params"]
+        return len(found), math.prod(size_of(value) or 1.0 for value in params.values())
+
+    best = max(usable, key=rank)
+    return next(iter(best.values())), best
+
+
+def _warmth(found: Mapping[tuple[str, str, str], Row], column: tuple[str, str, str]) -> Warmth | None:
+    row = found.get(column)
+    if row is None:
+        return None
+    time = format_quantity(row["value"], "s")
+    reference = found.get((column[0], column[1], REFERENCE))
+    if reference is None:
+        return Warmth(time, "", 0)
+    ratio = reference["value"] / row["value"]
+    weight = max(-100, min(100, round(50 * math.log2(ratio))))  # full colour at 4 times
+    return Warmth(time, f"{significant(ratio, 2)}×", weight)

@@ -1,0 +1,98 @@
+"""Runs as one self-contained HTML page: no script, no font, no picture from anywhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from itertools import count as numbers
+from itertools import groupby
+from typing import Any
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup
+
+from torchgauge import __version__
+from torchgauge.analysis.frame import summaries
+from torchgauge.record import Run
+from torchgauge.report import bars
+from torchgauge.report.heat import heat_map
+from torchgauge.report.overview import overviews
+from torchgauge.report.plots import over_size
+from torchgauge.report.svg import IDENT, Panel, Plot
+from torchgauge.report.tables import benchmarks, first_calls, tables, usually
+
+
+def render(runs: Sequence[Run]) -> str:
+    """Write runs as a page: header, cautions, a table and plots a hot path, comparisons, glossary.
+
+    Several runs stand side by side as columns A, B, C … Sections appear where there are data for
+    them. The page needs nothing but itself and says so in its Content-Security-Policy.
+    """
+    frame = summaries(runs)
+    found = overviews(runs, frame)
+    names = {overview.run: overview.label for overview in found}
+    laid_out, notes = tables(frame, names)
+    # the page is drawn from the same parts that the tables are laid out from
+    parts = benchmarks(frame[frame["metric"] != "first_call"])
+    drawn = [None if of == "submit_time" else over_size(rows, names) for (_, _, of), rows in parts.items()]
+    comparisons = {
+        "inplace": bars.in_place(parts, names),
+        "optimizers": bars.optimizers(parts, names),
+        "sine_mlp": bars.breakdown(parts, names),
+    }
+    groups = [
+        {
+            "name": group,
+            "comparisons": comparisons.get(group, []),
+            "tables": list(members),
+        }
+        for group, members in groupby(zip(laid_out, drawn, strict=True), key=lambda pair: pair[0].group)
+    ]
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            title=_title([overview.machine for overview in found]),
+            overviews=found,
+            several=len(found) > 1,
+            usual=usually(laid_out),
+            groups=groups,
+            heat=heat_map(parts, names),
+            first_calls=first_calls(frame, names),
+            notes=notes,
+            methods=_methods(frame),
+            version=__version__,
+            svg=partial(_numbered, numbers(1)),
+        )
+    )
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("torchgauge.report", "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.globals["has_bars"] = _has_bars
+    return environment
+
+
+def _has_bars(plot: Plot) -> bool:
+    return plot.bars
+
+
+def _numbered(following: Any, panel: Panel) -> Markup:
+    """Give a panel's markup with ids that no other panel of the page has."""
+    return Markup(panel.svg.replace(IDENT, f"p{next(following)}-"))
+
+
+def _title(machines: Sequence[str]) -> str:
+    return f"Benchmarks on {', '.join(dict.fromkeys(machines))}" if machines else "Benchmarks"
+
+
+def _methods(frame: pd.DataFrame) -> set[str]:
+    """Give the metrics and methods that the glossary has to explain."""
+    return {str(value) for column in ("metric", "method") for value in frame[column].dropna().unique()}

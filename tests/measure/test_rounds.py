@@ -1,0 +1,341 @@
+"""The run loop: every case visited round by round, failures and skips recorded, the others run on."""
+
+from __future__ import annotations
+
+import inspect
+import pytest
+import torch
+
+import torchgauge.measure.setup
+from fakes import FakeRun
+from torchgauge.measure import device
+from torchgauge.record import Run
+
+pytest_plugins = ["pytester"]
+
+
+@pytest.fixture
+def fake_run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> FakeRun:
+    assert torchgauge.measure.setup  # imported before pytester notes which modules there are
+    return FakeRun(pytester, monkeypatch)
+
+
+def bench(fake_run: FakeRun, *functions, name: str = "bench_a", head: str = "") -> None:
+    """Write a bench file from functions defined in a test."""
+    sources = [inspect.cleandoc("\n" + inspect.getsource(function)) for function in functions]
+    text = "\n\n\n".join(["import pytest\nimport torch\n" + head, *sources])
+    fake_run.pytester.path.joinpath(f"{name}.py").write_text(text, "utf-8")
+
+
+def names(lines) -> list[str]:
+    return sorted({line.case.name for line in lines})
+
+
+def visited(fake_run: FakeRun) -> list[str]:
+    return [visit.case_id for visit in fake_run.visits]
+
+
+FOUR = "@pytest.mark.parametrize('n', range(12))\ndef bench_each(gauge, n):\n    gauge(int)\n"
+
+
+# Rounds and their order
+
+
+def test_every_case_is_visited_once_a_round_and_each_visit_is_a_line(fake_run: FakeRun) -> None:
+    bench(fake_run, head=FOUR)
+    assert fake_run(rounds=2).ret == 0
+    run = fake_run.run
+    assert len(run.measurements) == 24
+    assert sorted((line.case.params["n"], line.round) for line in run.measurements) == [
+        (n, round_) for n in range(12) for round_ in range(2)
+    ]
+    assert [line.round for line in run.measurements] == [0] * 12 + [1] * 12
+
+
+def test_a_seed_gives_the_same_order_again_and_each_round_has_its_own(fake_run: FakeRun) -> None:
+    bench(fake_run, head=FOUR)
+    fake_run("--gauge-seed=5", rounds=2)
+    first = visited(fake_run)
+    fake_run.visits.clear()
+    fake_run("--gauge-seed=5", rounds=2)
+    assert visited(fake_run) == first
+    assert first[:12] != first[12:]
+    fake_run.visits.clear()
+    fake_run("--gauge-seed=6", rounds=2)
+    assert visited(fake_run) != first
+
+
+def test_a_seed_that_was_drawn_is_stored_and_gives_the_order_again(fake_run: FakeRun) -> None:
+    bench(fake_run, head=FOUR)
+    fake_run()
+    drawn = fake_run.run
+    order = visited(fake_run)
+    drawn.path.unlink()
+    fake_run.visits.clear()
+    fake_run(f"--gauge-seed={drawn.header.config.seed}")
+    assert visited(fake_run) == order == [line.case.id for line in drawn.measurements]
+
+
+def test_the_first_visit_to_a_case_is_told_apart(fake_run: FakeRun) -> None:
+    bench(fake_run, head=FOUR)
+    fake_run(rounds=2)
+    assert [visit.first for visit in fake_run.visits] == [True] * 12 + [False] * 12
+
+
+def test_a_case_that_is_known_well_enough_after_three_rounds_is_left_alone(fake_run: FakeRun) -> None:
+    bench(fake_run, head=FOUR)
+    fake_run(rounds=5)
+    run = fake_run.run
+    assert max(line.round for line in run.measurements) == 2  # the same samples in each round
+    assert {line.conditions.get("stop") for line in run.measurements if line.round == 2} == {"interval"}
+
+
+def test_pytest_hears_of_a_case_once_however_many_rounds_there_are(fake_run: FakeRun) -> None:
+    bench(fake_run, head=FOUR)
+    fake_run(rounds=3).assert_outcomes(passed=12)
+
+
+def test_fixtures_are_set_up_anew_for_each_visit(fake_run: FakeRun) -> None:
+    head = "made = []\n\n@pytest.fixture\ndef state():\n    made.append(1)\n    yield len(made)\n    made.append(0)\n"
+
+    def bench_fresh(gauge, state):
+        assert gauge(lambda: state) == state == len(made)  # noqa: F821
+
+    bench(fake_run, bench_fresh, head=head)
+    fake_run(rounds=2).assert_outcomes(passed=1)
+    assert len(fake_run.run.measurements) == 2
+
+
+def test_the_stated_work_is_in_the_line(fake_run: FakeRun) -> None:
+    def bench_stated(gauge):
+        gauge.work(flop=8, bytes=16)
+        gauge(int)
+
+    bench(fake_run, bench_stated)
+    fake_run()
+    (line,) = fake_run.run.measurements
+    assert (line.work.flop, line.work.bytes, line.work.items) == (8.0, 16.0, None)
+    assert line.samples == list(fake_run.samples)
+    assert line.summary.median == 2e-6
+
+
+# Failures: recorded with their stage, the others run on
+
+
+def bench_sound(gauge):
+    gauge(int)
+
+
+def failing(fake_run: FakeRun, *functions, rounds: int = 2, head: str = "") -> Run:
+    bench(fake_run, bench_sound, *functions, head=head)
+    result = fake_run(rounds=rounds)
+    assert result.ret == 1
+    run = fake_run.run
+    assert names(run.measurements) == ["sound"]
+    assert len(run.measurements) == rounds
+    assert not run.interrupted
+    assert (run.end.measured, run.end.failed) == (1, len(functions))
+    return run
+
+
+def only(run: Run):
+    (failure,) = run.failures
+    return failure.stage, failure.error, failure.message
+
+
+def test_a_benchmark_that_raises_in_its_measured_call_is_a_failure(fake_run: FakeRun) -> None:
+    def bench_raises(gauge):
+        gauge(lambda: 1 / 0)
+
+    assert only(failing(fake_run, bench_raises)) == ("measure", "ZeroDivisionError", "division by zero")
+
+
+def test_a_benchmark_that_raises_before_it_is_a_failure(fake_run: FakeRun) -> None:
+    def bench_raises(gauge):
+        raise RuntimeError("first line\nsecond line")
+
+    assert only(failing(fake_run, bench_raises)) == ("setup", "RuntimeError", "first line")
+
+
+def test_a_benchmark_that_fails_its_own_check_is_a_failure_and_leaves_no_numbers(fake_run: FakeRun) -> None:
+    def bench_checks(gauge):
+        assert gauge(lambda: 2) == 3, "two is not three"
+
+    stage, error, message = only(failing(fake_run, bench_checks))
+    assert (stage, error) == ("check", "AssertionError")
+    assert message.startswith("two is not three")
+
+
+def test_a_benchmark_that_measures_twice_is_a_failure(fake_run: FakeRun) -> None:
+    def bench_twice(gauge):
+        gauge(int)
+        gauge(int)
+
+    stage, error, message = only(failing(fake_run, bench_twice))
+    assert (stage, error) == ("gauge", "GaugeUseError")
+    assert "called twice" in message
+
+
+def test_a_benchmark_that_never_measures_is_a_failure(fake_run: FakeRun) -> None:
+    def bench_never(gauge):
+        pass
+
+    stage, _, message = only(failing(fake_run, bench_never))
+    assert stage == "gauge"
+    assert "never called" in message
+
+
+def test_a_fixture_that_raises_is_a_failure(fake_run: FakeRun) -> None:
+    def bench_fixture(gauge, broken):
+        gauge(int)
+
+    head = "@pytest.fixture\ndef broken():\n    raise OSError('no such data')\n"
+    assert only(failing(fake_run, bench_fixture, head=head)) == ("fixture", "OSError", "no such data")
+
+
+def test_a_fixture_that_raises_at_its_end_is_a_failure(fake_run: FakeRun) -> None:
+    def bench_fixture(gauge, broken):
+        gauge(int)
+
+    head = "@pytest.fixture\ndef broken():\n    yield\n    raise OSError('not closed')\n"
+    assert only(failing(fake_run, bench_fixture, head=head)) == ("teardown", "OSError", "not closed")
+
+
+def test_several_failures_are_each_recorded_once(fake_run: FakeRun) -> None:
+    def bench_one(gauge):
+        gauge(lambda: 1 / 0)
+
+    def bench_two(gauge):
+        gauge(lambda: [][0])
+
+    run = failing(fake_run, bench_one, bench_two, rounds=3)
+    assert sorted(failure.error for failure in run.failures) == ["IndexError", "ZeroDivisionError"]
+
+
+def test_a_file_that_does_not_import_is_a_failure_and_the_others_run_on(fake_run: FakeRun) -> None:
+    bench(fake_run, bench_sound)
+    bench(fake_run, name="bench_broken", head="import a_module_that_is_not_there\n")
+    assert fake_run("--continue-on-collection-errors").ret == 1
+    run = fake_run.run
+    assert names(run.measurements) == ["sound"]
+    (failure,) = run.failures
+    assert (failure.stage, failure.case.group) == ("collection", "broken")
+    assert "a_module_that_is_not_there" in failure.message
+
+
+def test_a_run_told_to_stop_at_the_first_failure_is_interrupted(fake_run: FakeRun) -> None:
+    def bench_raises(gauge):
+        gauge(lambda: 1 / 0)
+
+    bench(fake_run, bench_raises, head=FOUR)
+    assert fake_run("-x", "--gauge-seed=1").ret != 0
+    run = fake_run.run
+    assert len(run.failures) == 1
+    assert len(run.measurements) < 12
+    assert run.interrupted
+
+
+# Skips
+
+
+def test_what_torch_lacks_for_a_dtype_is_a_skip_with_torchs_reason(fake_run: FakeRun) -> None:
+    def bench_bool_product(gauge):
+        a = torch.ones(2, 2, dtype=torch.bool)
+        gauge(torch.matmul, a, a)
+
+    bench(fake_run, bench_bool_product, bench_sound)
+    assert fake_run().ret == 0
+    run = fake_run.run
+    (skip,) = run.skips
+    assert "not implemented for 'Bool'" in skip.reason
+    assert names(run.measurements) == ["sound"]
+    assert run.end.skipped == 1
+
+
+def test_the_words_of_a_missing_kernel_in_a_check_are_still_a_failure(fake_run: FakeRun) -> None:
+    def bench_checked(gauge):
+        gauge(int)
+        raise RuntimeError("not implemented for 'Bool'")
+
+    bench(fake_run, bench_checked)
+    assert fake_run().ret == 1
+    assert fake_run.run.failures[0].stage == "check"
+
+
+@pytest.mark.parametrize("stage", ["mark", "function"])
+def test_a_benchmarks_own_skip_is_recorded_with_its_reason(fake_run: FakeRun, stage: str) -> None:
+    if stage == "mark":
+        bench(fake_run, head="@pytest.mark.skip(reason='no data')\ndef bench_none(gauge):\n    gauge(int)\n")
+    else:
+        bench(fake_run, head="def bench_none(gauge):\n    pytest.skip('no data')\n")
+    assert fake_run(rounds=3).ret == 0
+    (skip,) = fake_run.run.skips
+    assert skip.reason == "no data"
+    assert fake_run.run.measurements == []
+
+
+def test_a_device_that_runs_out_of_memory_skips_the_case_and_gives_its_cache_back(
+    fake_run: FakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released = []
+    monkeypatch.setattr(device, "available", lambda: ["cpu", "cuda:0"])
+    monkeypatch.setattr(device, "release", released.append)
+
+    def bench_large(gauge, device):
+        def call():
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 80.00 GiB.")
+
+        gauge(call)
+
+    def bench_small(gauge, device):
+        gauge(int)
+
+    bench(fake_run, bench_large, bench_small)
+    assert fake_run(device="cuda").ret == 0
+    run = fake_run.run
+    (skip,) = run.skips
+    assert skip.reason == "out of memory: CUDA out of memory. Tried to allocate 80.00 GiB."
+    assert skip.case.device == "cuda:0"
+    assert names(run.measurements) == ["small"]
+    assert released == ["cuda:0"]
+
+
+# Resuming
+
+
+def test_a_file_that_is_there_is_completed_and_nothing_in_it_is_measured_again(fake_run: FakeRun) -> None:
+    bench(fake_run, head=FOUR)
+    fake_run("--gauge-seed=3", rounds=2)
+    path = fake_run.run.path
+    whole = path.read_bytes().splitlines(keepends=True)
+    kept = b"".join(whole[:18])
+    path.write_bytes(kept + whole[18][:40])
+    held = {(line["case"], line["round"]) for line in map(_key, whole[1:18])}
+    fake_run.visits.clear()
+    assert fake_run("--gauge-seed=3", f"--gauge-file={path}", rounds=2).ret == 0
+    assert path.read_bytes().startswith(kept)
+    assert len(fake_run.visits) == 24 - 17
+    run = fake_run.run
+    seen = [(line.case.id, line.round) for line in run.measurements]
+    assert len(seen) == len(set(seen)) == 24
+    assert held < set(seen)
+    assert not run.interrupted
+
+
+def _key(line: bytes) -> dict:
+    import json
+
+    found = json.loads(line)
+    return {"case": found["case"]["id"], "round": found["round"]}
+
+
+def test_a_case_that_failed_is_not_tried_again_on_resuming(fake_run: FakeRun) -> None:
+    def bench_raises(gauge):
+        gauge(lambda: 1 / 0)
+
+    bench(fake_run, bench_raises, bench_sound)
+    fake_run()
+    path = fake_run.run.path
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+    fake_run(f"--gauge-file={path}")
+    assert len(fake_run.run.failures) == 1

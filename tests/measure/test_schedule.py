@@ -1,0 +1,76 @@
+"""The order of the cases and the shares of the time."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from torchgauge.measure.budget import BUDGETS, ORDER
+from torchgauge.measure.schedule import Allowance, order
+
+KEYS = [f"case {number}" for number in range(40)]
+QUICK = BUDGETS["quick"]
+
+
+def test_the_same_seed_process_and_round_give_the_same_order() -> None:
+    assert order(KEYS, 7, 0, 1) == order(KEYS, 7, 0, 1)
+
+
+@pytest.mark.parametrize("other", [(8, 0, 1), (7, 1, 1), (7, 0, 2)])
+def test_another_seed_process_or_round_gives_another_order(other: tuple[int, int, int]) -> None:
+    assert order(KEYS, 7, 0, 1) != order(KEYS, *other)
+
+
+def test_an_order_holds_every_case_once_and_leaves_the_cases_as_they_were() -> None:
+    keys = list(KEYS)
+    shuffled = order(keys, 3, 0, 0)
+    assert shuffled != KEYS
+    assert sorted(shuffled) == sorted(KEYS)
+    assert keys == KEYS
+
+
+def test_the_orders_of_a_seed_are_the_same_for_ever() -> None:
+    # a stored seed must give its order again in later versions
+    assert "".join(order("abcdefgh", 42, 0, 0)) == "ghdfaebc"
+
+
+def test_visits_share_what_is_left_of_the_time() -> None:
+    allowance = Allowance(QUICK)
+    assert allowance.seconds(spent=6.0, visits_left=400) == pytest.approx((QUICK.seconds - 6) / 400)
+
+
+def test_what_a_visit_costs_beside_its_samples_is_taken_off_the_next_shares() -> None:
+    allowance = Allowance(QUICK)
+    allowance.visited(share=0.05, took=0.08)
+    allowance.visited(share=0.05, took=0.06)
+    assert allowance.seconds(spent=6.0, visits_left=400) == pytest.approx((QUICK.seconds - 6) / 400 - 0.02)
+
+
+def test_a_visit_that_ended_early_lends_nothing() -> None:
+    allowance = Allowance(QUICK)
+    allowance.visited(share=0.05, took=0.01)
+    assert allowance.seconds(spent=6.0, visits_left=400) == pytest.approx((QUICK.seconds - 6) / 400)
+
+
+def test_processes_to_come_have_their_share_of_the_time() -> None:
+    half = Allowance(QUICK, processes_left=2).seconds(6.0, 400)
+    assert half == pytest.approx(Allowance(QUICK).seconds(6.0, 400) / 2)
+
+
+def test_a_budget_without_an_aim_gives_every_visit_the_most() -> None:
+    thorough = BUDGETS["thorough"]
+    assert Allowance(thorough).seconds(1e6, 10**6) == thorough.visit_most
+
+
+@given(
+    name=st.sampled_from(ORDER),
+    spent=st.floats(min_value=0, max_value=1e5),
+    left=st.integers(min_value=0, max_value=10**6),
+    took=st.floats(min_value=0, max_value=1e3),
+)
+def test_a_share_is_never_less_than_the_least_nor_more_than_the_most(name, spent, left, took) -> None:
+    budget = BUDGETS[name]
+    allowance = Allowance(budget)
+    allowance.visited(0.01, took)
+    assert budget.visit_least <= allowance.seconds(spent, left) <= budget.visit_most

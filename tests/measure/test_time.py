@@ -1,0 +1,154 @@
+"""The instrument `time`: what it observes, in which metrics, with which conditions and warnings."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from fakes import FakeCall, FakeClock, FakeNow, FakeQueue
+from torchgauge.measure import device
+from torchgauge.measure.clock import EventClock
+from torchgauge.measure.instruments import NAMES, Visit, by_name
+from torchgauge.measure.instruments import time as instrument
+from torchgauge.measure.subject import Subject
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> FakeNow:
+    monkeypatch.setattr(instrument, "empty_loop", lambda clock: 40e-9)
+    return FakeNow()
+
+
+def visit(place: str = "cpu", *, first: bool = True, seconds: float = 0.05, case: str = "a/b[cpu]") -> Visit:
+    return Visit(case, place, first=first, seconds=seconds)
+
+
+def test_every_instrument_that_is_offered_can_be_made() -> None:
+    assert [by_name(name).name for name in NAMES] == list(NAMES)
+    with pytest.raises(KeyError):
+        by_name("astrology")
+
+
+def test_a_cpu_case_gives_its_time_and_its_first_call_apart(now: FakeNow) -> None:
+    call = FakeCall(now, 0.5, 20e-6)
+    result, seen = instrument.Time(FakeClock(now)).observe(Subject(call), visit())
+    assert result == 1
+    assert [(one.metric, one.unit) for one in seen] == [("time", "s"), ("first_call", "s")]
+    assert seen[1].samples == pytest.approx([0.5])
+    assert max(seen[0].samples) == pytest.approx(20e-6)
+
+
+def test_the_first_call_is_told_in_the_first_visit_only(now: FakeNow) -> None:
+    time = instrument.Time(FakeClock(now))
+    subject = Subject(FakeCall(now, 20e-6))
+    time.observe(subject, visit())
+    _, seen = time.observe(subject, visit(first=False))
+    assert [one.metric for one in seen] == ["time"]
+
+
+def test_a_later_visit_begins_with_the_loops_of_the_one_before(now: FakeNow) -> None:
+    clock = FakeClock(now)
+    time = instrument.Time(clock)
+    subject = Subject(FakeCall(now, 20e-6))
+    _, first = time.observe(subject, visit())
+    calibration = len(clock.blocks)
+    _, second = time.observe(subject, visit(first=False))
+    assert second[0].loops == first[0].loops > 1
+    assert len(clock.blocks) - calibration < calibration
+
+
+def test_every_number_has_its_stop_reason_warm_up_and_conditions(now: FakeNow) -> None:
+    _, seen = instrument.Time(FakeClock(now)).observe(Subject(FakeCall(now, 20e-6)), visit())
+    conditions = seen[0].conditions
+    assert conditions["stop"] == "time"
+    assert conditions["warmup"] == "settled"
+    assert conditions["empty_loop_seconds"] == 40e-9
+    assert conditions["clock_resolution_seconds"] == 50e-9
+    assert conditions["synchronizes"] is False
+    assert str(conditions["at"]).endswith("+00:00")
+    assert seen[0].warnings == []
+
+
+def test_a_case_in_which_the_empty_loop_shows_is_flagged(now: FakeNow) -> None:
+    _, seen = instrument.Time(FakeClock(now)).observe(Subject(FakeCall(now, 300e-9)), visit())
+    assert any("empty loop (40 ns a call)" in warning for warning in seen[0].warnings)
+
+
+def test_blocks_too_short_for_their_clock_are_flagged(now: FakeNow) -> None:
+    subject = Subject(FakeCall(now, 1e-6), prepare=lambda: (0,), each="call")
+    _, seen = instrument.Time(FakeClock(now, resolution=1e-6)).observe(subject, visit())
+    assert any("steps of the clock" in warning for warning in seen[0].warnings)
+
+
+def test_a_case_that_never_settled_is_flagged(now: FakeNow) -> None:
+    growing = (20e-6 * 1.01**step for step in range(10**6))
+    subject = Subject(lambda: now.advance(next(growing)))
+    _, seen = instrument.Time(FakeClock(now)).observe(subject, visit())
+    assert any("still changing" in warning for warning in seen[0].warnings)
+
+
+@pytest.fixture
+def cuda(now: FakeNow, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """A CUDA device behind `measure.device`, on fakes."""
+    queue = FakeQueue(now)
+    made = SimpleNamespace(queue=queue, now=now, synchronizes=False, asked=[])
+
+    def clock(place: str, *, synchronizes: bool):
+        made.asked.append((place, synchronizes))
+        if synchronizes:
+            return FakeClock(now)
+        return EventClock(queue, now)
+
+    def synchronizes(place: str, call) -> bool:
+        call()
+        return made.synchronizes
+
+    monkeypatch.setattr(device, "clock", clock)
+    monkeypatch.setattr(device, "synchronizer", lambda place: queue.synchronize)
+    monkeypatch.setattr(device, "synchronizes", synchronizes)
+    return made
+
+
+def test_a_cuda_case_gives_device_time_submission_and_the_first_call(cuda: SimpleNamespace) -> None:
+    subject = Subject(cuda.queue.kernel(host=4e-6, device=10e-6))
+    _, seen = instrument.Time(FakeClock(cuda.now)).observe(subject, visit("cuda:0", case="a/b[cuda:0]"))
+    assert [one.metric for one in seen] == ["device_time", "submit_time", "first_call"]
+    assert seen[0].method == "device-events"
+    assert seen[0].samples == pytest.approx([10e-6] * len(seen[0].samples))
+    assert seen[1].samples == pytest.approx([4e-6] * len(seen[1].samples))
+    assert seen[2].samples == pytest.approx([14e-6])  # with the device idle before and after
+    assert seen[0].warnings == []
+
+
+def test_a_cuda_case_whose_host_is_too_slow_is_called_launch_bound(cuda: SimpleNamespace) -> None:
+    subject = Subject(cuda.queue.kernel(host=30e-3, device=10e-6))
+    _, seen = instrument.Time(FakeClock(cuda.now)).observe(
+        subject, visit("cuda:0", case="a/b[cuda:0]", seconds=0.5)
+    )
+    assert any("launch-bound" in warning for warning in seen[0].warnings)
+
+
+def test_a_cuda_case_that_synchronizes_by_itself_is_marked_and_timed_by_the_host(
+    cuda: SimpleNamespace,
+) -> None:
+    cuda.synchronizes = True
+
+    def call() -> None:
+        cuda.queue.kernel(host=4e-6, device=10e-6)()
+        cuda.queue.synchronize()
+
+    _, seen = instrument.Time(FakeClock(cuda.now)).observe(Subject(call), visit("cuda:0", case="a/b[cuda:0]"))
+    assert cuda.asked == [("cuda:0", True)]
+    assert seen[0].metric == "time"
+    assert seen[0].conditions["synchronizes"] is True
+    assert cuda.queue.sleeps == []
+
+
+def test_a_device_has_one_clock_for_all_its_cases(cuda: SimpleNamespace) -> None:
+    time = instrument.Time(FakeClock(cuda.now))
+    for case in ("a/b[cuda:0]", "a/c[cuda:0]"):
+        time.observe(
+            Subject(cuda.queue.kernel(host=4e-6, device=10e-6)), visit("cuda:0", case=case, seconds=0.01)
+        )
+    assert cuda.asked == [("cuda:0", False)]
