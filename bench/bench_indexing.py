@@ -10,6 +10,9 @@ import torch
 # rows, columns, indices
 SHAPES = {"5x6": (5, 6, 3), "4096x4096": (4096, 4096, 4096)}
 shapes = pytest.mark.parametrize("shape", list(SHAPES))
+large_at_standard = pytest.mark.parametrize(
+    "shape", ["5x6", pytest.param("4096x4096", marks=pytest.mark.gauge(budget="standard"))]
+)
 one_dtype = pytest.mark.gauge(dtypes=["float32", "float64", "bfloat16", "float16", "int64"])
 
 
@@ -45,7 +48,7 @@ def assign_picked(tensor, index, value):
 
 
 @one_dtype
-@shapes
+@large_at_standard
 def bench_column(gauge, device, dtype, shape):
     tensor, _ = matrix(shape, device, dtype)
     gauge.work(flop=0, bytes=0)
@@ -53,11 +56,10 @@ def bench_column(gauge, device, dtype, shape):
 
 
 @one_dtype
-@shapes
+@large_at_standard
 def bench_rows(gauge, device, dtype, shape):
     """`t[i]` with a long tensor: k whole rows."""
     tensor, k = matrix(shape, device, dtype)
-    k = min(k, 64)  # 4,096 rows of 4,096 would be the whole matrix
     elements = k * tensor.shape[1]
     gauge.work(flop=0, bytes=8 * k + 2 * elements * dtype.itemsize, items=elements)
     gauge(pick, tensor, positions(tensor.shape[0], k, device))
@@ -75,7 +77,7 @@ def bench_pairs(gauge, device, dtype, shape):
 
 @one_dtype
 @pytest.mark.parametrize(
-    "shape", ["5x6", pytest.param("4096x4096", marks=pytest.mark.gauge(budget="standard"))]
+    "shape", ["5x6", pytest.param("4096x4096", marks=pytest.mark.gauge(budget="thorough"))]
 )
 def bench_mask(gauge, device, dtype, shape):
     tensor, _ = matrix(shape, device, dtype)
@@ -98,7 +100,7 @@ def bench_nonzero(gauge, device, dtype, shape):
 
 
 @one_dtype
-@shapes
+@large_at_standard
 def bench_assign_row(gauge, device, dtype, shape):
     tensor, _ = matrix(shape, device, dtype)
     gauge.work(flop=0, bytes=tensor.shape[1] * dtype.itemsize, items=tensor.shape[1])

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 STANDARD = pytest.mark.gauge(budget="standard")
+THOROUGH = pytest.mark.gauge(budget="thorough")
 LARGE = pytest.mark.gauge(devices=["accelerator"], budget="standard")
 DTYPES = ["float32", "float64", "bfloat16", "float16", "tf32"]
 sizes = pytest.mark.parametrize(
@@ -15,8 +16,9 @@ sizes = pytest.mark.parametrize(
     [
         32,
         128,
-        512,
-        pytest.param(1024, marks=STANDARD),
+        # bfloat16 has no unit on many CPUs: 0.2 s a product at 512, 2 s at 1024
+        pytest.param(512, marks=STANDARD),
+        pytest.param(1024, marks=THOROUGH),
         pytest.param(2048, marks=LARGE),
         pytest.param(4096, marks=LARGE),
         pytest.param(8192, marks=LARGE),
@@ -63,7 +65,7 @@ def bench_bilinear(gauge, device, dtype):
     gauge(bilinear, normal(3, device=device, dtype=dtype), a, v)
 
 
-@pytest.mark.gauge(dtypes=DTYPES, quick=["float32", "float64", "bfloat16"])
+@pytest.mark.gauge(dtypes=DTYPES, quick=["float32", "float64", "bfloat16", "tf32"])
 @sizes
 def bench_square(gauge, device, dtype, n):
     a, b = normal(n, n, device=device, dtype=dtype), normal(n, n, device=device, dtype=dtype)
@@ -72,7 +74,19 @@ def bench_square(gauge, device, dtype, n):
 
 
 @pytest.mark.gauge(dtypes=DTYPES)
-@sizes
+@pytest.mark.parametrize(
+    "n",
+    [
+        32,
+        128,
+        512,
+        pytest.param(1024, marks=STANDARD),
+        pytest.param(2048, marks=LARGE),
+        pytest.param(4096, marks=LARGE),
+        pytest.param(8192, marks=LARGE),
+        pytest.param(8191, marks=LARGE),
+    ],
+)
 def bench_transposed(gauge, device, dtype, n):
     a, b = normal(n, n, device=device, dtype=dtype), normal(n, n, device=device, dtype=dtype)
     gauge.work(flop=2 * n**3, bytes=3 * n * n * dtype.itemsize)
@@ -89,13 +103,32 @@ def bench_batched(gauge, device, dtype, batch, n):
 
 
 @pytest.mark.gauge(budget="standard")
-@sizes
+@pytest.mark.parametrize(
+    "n",
+    [
+        32,
+        128,
+        pytest.param(512, marks=THOROUGH),
+        pytest.param(1024, marks=THOROUGH),
+        pytest.param(2048, marks=LARGE),
+        pytest.param(4096, marks=LARGE),
+        pytest.param(8192, marks=LARGE),
+    ],
+)
 def bench_int8(gauge, device, n):
     """int8 inputs, int32 result. torch has no public name for it yet: `torch._int_mm` is what it offers."""
     a = torch.randint(-128, 128, (n, n), dtype=torch.int8, device=device)
     b = torch.randint(-128, 128, (n, n), dtype=torch.int8, device=device)
     gauge.work(flop=2 * n**3, bytes=n * n * (1 + 1 + 4))
     gauge(torch._int_mm, a, b)
+
+
+@pytest.mark.parametrize("numpy_dtype", ["float32", pytest.param("float64", marks=STANDARD)])
+def bench_numpy_vector(gauge, numpy_dtype):
+    random = np.random.default_rng(0)
+    a, v = random.standard_normal((3, 3)).astype(numpy_dtype), random.standard_normal(3).astype(numpy_dtype)
+    gauge.work(flop=2 * 3 * 3, bytes=a.nbytes + 2 * v.nbytes)
+    gauge(np.matmul, a, v)
 
 
 @pytest.mark.parametrize("numpy_dtype", ["float32", pytest.param("float64", marks=STANDARD)])

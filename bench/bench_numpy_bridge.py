@@ -1,6 +1,7 @@
 """Between NumPy and torch: `torch.tensor` copies; `from_numpy`, `as_tensor`, `.numpy()`, `np.asarray` share.
 
-All on the host: a tensor shares memory with an array only there. Copies move 2ns bytes, views none.
+A tensor shares memory with an array on the host alone: `as_tensor` to an accelerator copies. Copies move
+2ns bytes, views none.
 """
 
 import numpy as np
@@ -13,15 +14,15 @@ TYPES = ["float64", pytest.param("float32", marks=STANDARD)]
 
 
 def array_of(n, numpy_dtype):
-    return np.random.default_rng(0).standard_normal(n).astype(numpy_dtype)
+    return np.random.default_rng(0).random(n, dtype=numpy_dtype)
 
 
 @pytest.mark.parametrize("n", SIZES)
 @pytest.mark.parametrize("numpy_dtype", TYPES)
-def bench_tensor(gauge, numpy_dtype, n):
+def bench_tensor(gauge, device, numpy_dtype, n):
     array = array_of(n, numpy_dtype)
     gauge.work(flop=0, bytes=2 * array.nbytes, items=n)
-    gauge(torch.tensor, array)
+    gauge(torch.tensor, array, device=device)
 
 
 @pytest.mark.parametrize("n", SIZES)
@@ -33,9 +34,9 @@ def bench_from_numpy(gauge, numpy_dtype, n):
 
 @pytest.mark.parametrize("n", SIZES)
 @pytest.mark.parametrize("numpy_dtype", TYPES)
-def bench_as_tensor(gauge, numpy_dtype, n):
+def bench_as_tensor(gauge, device, numpy_dtype, n):
     gauge.work(flop=0, bytes=0, items=n)
-    gauge(torch.as_tensor, array_of(n, numpy_dtype))
+    gauge(torch.as_tensor, array_of(n, numpy_dtype), device=device)
 
 
 @pytest.mark.parametrize("n", SIZES)
@@ -52,3 +53,16 @@ def bench_asarray(gauge, numpy_dtype, n):
     tensor = torch.from_numpy(array_of(n, numpy_dtype))
     gauge.work(flop=0, bytes=0, items=n)
     gauge(np.asarray, tensor)
+
+
+def to_host_array(tensor):
+    return tensor.cpu().numpy()
+
+
+@pytest.mark.parametrize("n", SIZES)
+@pytest.mark.parametrize("numpy_dtype", TYPES)
+def bench_cpu_numpy(gauge, device, numpy_dtype, n):
+    """What `.numpy()` takes from wherever the tensor is; on the CPU a view."""
+    tensor = torch.from_numpy(array_of(n, numpy_dtype)).to(device)
+    gauge.work(flop=0, bytes=0, items=n)
+    gauge(to_host_array, tensor)

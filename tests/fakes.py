@@ -201,7 +201,7 @@ class FakeRun:
             "-p",
             "no:cacheprovider",
             "-p",
-            "no:_hypothesis_pytestplugin",
+            "no:hypothesispytest",
         ]
         return self.pytester.runpytest_inprocess(*words, f"--gauge-budget={budget}", *arguments)
 

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from torchgauge.measure.cases import Selection
     from torchgauge.measure.gauge import Gauge
 
 ROUNDS = "torchgauge-rounds"
 WORKER = "torchgauge-worker"
+_GAUGE: pytest.StashKey[Any] = pytest.StashKey()
 _BUDGETS = ("quick", "standard", "thorough")
 _HIDDEN = "(set by `torchgauge run`)"
 
@@ -97,6 +98,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     try:
         cases.parametrize(metafunc, _selection(metafunc.config))
     except TorchgaugeError as error:
+        rounds: Any = metafunc.config.pluginmanager.get_plugin(ROUNDS)
+        if rounds is not None:  # pytest takes an error raised here for one of the file: refuse later
+            rounds.wrong_mark = str(error)
         pytest.fail(str(error), pytrace=False)
 
 
@@ -108,13 +112,26 @@ def gauge(request: pytest.FixtureRequest) -> Iterator[Gauge]:
     """
     rounds: Any = request.config.pluginmanager.get_plugin(ROUNDS)
     if rounds is not None:
-        yield rounds.gauge(request)
+        yield _remembered(request, rounds.gauge(request))
         return
     from torchgauge.measure.gauge import Gauge
 
-    rehearsal = Gauge()
-    yield rehearsal
-    rehearsal.finish()
+    yield _remembered(request, Gauge())
+
+
+def _remembered(request: pytest.FixtureRequest, made: Gauge) -> Gauge:
+    request.node.stash[_GAUGE] = made
+    return made
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]:
+    """Fail a function that took `gauge` and came to its end without measuring."""
+    result = yield
+    made: Any = pyfuncitem.stash.get(_GAUGE, None)
+    if made is not None:
+        made.finish()
+    return result
 
 
 def _selection(config: pytest.Config) -> Selection:

@@ -35,14 +35,14 @@ def visited(fake_run: FakeRun) -> list[str]:
     return [visit.case_id for visit in fake_run.visits]
 
 
-FOUR = "@pytest.mark.parametrize('n', range(12))\ndef bench_each(gauge, n):\n    gauge(int)\n"
+TWELVE = "@pytest.mark.parametrize('n', range(12))\ndef bench_each(gauge, n):\n    gauge(int)\n"
 
 
 # Rounds and their order
 
 
 def test_every_case_is_visited_once_a_round_and_each_visit_is_a_line(fake_run: FakeRun) -> None:
-    bench(fake_run, head=FOUR)
+    bench(fake_run, head=TWELVE)
     assert fake_run(rounds=2).ret == 0
     run = fake_run.run
     assert len(run.measurements) == 24
@@ -53,7 +53,7 @@ def test_every_case_is_visited_once_a_round_and_each_visit_is_a_line(fake_run: F
 
 
 def test_a_seed_gives_the_same_order_again_and_each_round_has_its_own(fake_run: FakeRun) -> None:
-    bench(fake_run, head=FOUR)
+    bench(fake_run, head=TWELVE)
     fake_run("--gauge-seed=5", rounds=2)
     first = visited(fake_run)
     fake_run.visits.clear()
@@ -66,7 +66,7 @@ def test_a_seed_gives_the_same_order_again_and_each_round_has_its_own(fake_run: 
 
 
 def test_a_seed_that_was_drawn_is_stored_and_gives_the_order_again(fake_run: FakeRun) -> None:
-    bench(fake_run, head=FOUR)
+    bench(fake_run, head=TWELVE)
     fake_run()
     drawn = fake_run.run
     order = visited(fake_run)
@@ -77,13 +77,13 @@ def test_a_seed_that_was_drawn_is_stored_and_gives_the_order_again(fake_run: Fak
 
 
 def test_the_first_visit_to_a_case_is_told_apart(fake_run: FakeRun) -> None:
-    bench(fake_run, head=FOUR)
+    bench(fake_run, head=TWELVE)
     fake_run(rounds=2)
     assert [visit.first for visit in fake_run.visits] == [True] * 12 + [False] * 12
 
 
 def test_a_case_that_is_known_well_enough_after_three_rounds_is_left_alone(fake_run: FakeRun) -> None:
-    bench(fake_run, head=FOUR)
+    bench(fake_run, head=TWELVE)
     fake_run(rounds=5)
     run = fake_run.run
     assert max(line.round for line in run.measurements) == 2  # the same samples in each round
@@ -91,7 +91,7 @@ def test_a_case_that_is_known_well_enough_after_three_rounds_is_left_alone(fake_
 
 
 def test_pytest_hears_of_a_case_once_however_many_rounds_there_are(fake_run: FakeRun) -> None:
-    bench(fake_run, head=FOUR)
+    bench(fake_run, head=TWELVE)
     fake_run(rounds=3).assert_outcomes(passed=12)
 
 
@@ -224,15 +224,10 @@ def test_a_file_that_does_not_import_is_a_failure_and_the_others_run_on(fake_run
 
 
 def test_a_run_told_to_stop_at_the_first_failure_is_interrupted(fake_run: FakeRun) -> None:
-    def bench_raises(gauge):
-        gauge(lambda: 1 / 0)
-
-    bench(fake_run, bench_raises, head=FOUR)
-    assert fake_run("-x", "--gauge-seed=1").ret != 0
-    run = fake_run.run
-    assert len(run.failures) == 1
-    assert len(run.measurements) < 12
-    assert run.interrupted
+    bench(fake_run, head=TWELVE.replace("gauge(int)", "gauge(lambda: 1 / 0)"))
+    assert fake_run("-x").ret == 1
+    assert len(fake_run.visits) == len(fake_run.run.failures) == 1
+    assert fake_run.run.interrupted
 
 
 # Skips
@@ -304,7 +299,7 @@ def test_a_device_that_runs_out_of_memory_skips_the_case_and_gives_its_cache_bac
 
 
 def test_a_file_that_is_there_is_completed_and_nothing_in_it_is_measured_again(fake_run: FakeRun) -> None:
-    bench(fake_run, head=FOUR)
+    bench(fake_run, head=TWELVE)
     fake_run("--gauge-seed=3", rounds=2)
     path = fake_run.run.path
     whole = path.read_bytes().splitlines(keepends=True)

@@ -28,7 +28,7 @@ BUDGETS = {
     budget.name: budget
     for budget in (
         Budget("quick", 46.0, 3, 0.010, 0.25, 0.02, 1),
-        Budget("standard", 240.0, 5, 0.020, 0.50, 0.01, 3),
+        Budget("standard", 240.0, 5, 0.020, 0.50, 0.01, 2),
         Budget("thorough", None, 10, 0.050, 0.50, 0.005, None),
     )
 }

@@ -39,7 +39,7 @@ def choose_dtypes(spec: str | None, devices: Iterable[str]) -> list[str] | None:
     if spec is None:
         return None
     names = [name.strip() for name in spec.split(",")]
-    if names == ["all"]:
+    if names in (["all"], list(device.DTYPES)):  # a stored run says `all` in full
         return list(device.DTYPES)
     for name in names:
         if name not in device.DTYPES:

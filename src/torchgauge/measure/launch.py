@@ -26,6 +26,7 @@ from torchgauge.record import Case, Failure, Run, RunWriter, read, run_file_name
 from torchgauge.record.ending import ending, seconds_before
 
 _DONE = b"done"
+_STOPPED = b"stopped"
 
 
 @dataclass(frozen=True)
@@ -108,24 +109,31 @@ def _request_of(run: Run) -> Request:
 def _measure(request: Request, path: Path, before: float) -> Outcome:
     begin = time.monotonic()
     code = 0
+    stopped = False
     with _crumb() as crumb:
         process = 0
-        while process < request.processes and code in (0, 1):
+        while process < request.processes and code in (0, 1) and not stopped:
             crumb.write_bytes(b"")
             code = _worker(request, crumb, process, path, [])
-            if crumb.read_bytes() == _DONE or code in (2, 130):
+            stopped = crumb.read_bytes() == _STOPPED
+            if crumb.read_bytes() == _DONE or stopped or code in (2, 130):
                 process += 1
             else:
                 _note_death(path, crumb.read_bytes(), code)
                 code = 1
     if not path.exists():
         return Outcome(None, code)
-    interrupted = code not in (0, 1)
+    interrupted = stopped or code not in (0, 1)
     run = read(path)
     end = ending(run, before + time.monotonic() - begin, interrupted=interrupted)
     writer = RunWriter(path)
-    writer.append(end)
-    writer.close()
+    try:
+        writer.append(end)
+    except TorchgaugeError:
+        if code != 2:  # else the worker has told already that the disk is full
+            raise
+    finally:
+        writer.close()
     if code == 0 and end.failed:
         code = 1
     return Outcome(path, code)

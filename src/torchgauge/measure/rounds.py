@@ -59,8 +59,11 @@ class Rounds:
         self._problem: tuple[str, str, str] | None = None
         self._last: bool = False
         self._broken_files: list[tuple[str, str]] = []
+        self._rounds = config.rounds
         self._modules = 0
         self._visited: set[str] = set()
+        self.wrong_mark: str | None = None
+        """What a mark says wrongly, where it showed while its file was collected; refused after that."""
         self._found = 0
         self._outside = 0
 
@@ -74,6 +77,8 @@ class Rounds:
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """Keep the benchmarks of this budget, give each its Case, skip what its marks rule out."""
+        if self.wrong_mark is not None:
+            self._refuse(self.wrong_mark)
         kept: list[pytest.Item] = []
         for item in items:
             if not (isinstance(item, pytest.Function) and is_benchmark(item)):
@@ -158,6 +163,10 @@ class Rounds:
             self._run(session, items)
         except TorchgaugeError as error:
             self._refuse(str(error))
+        except (session.Failed, session.Interrupted):  # -x, --maxfail
+            if self._worker is not None:
+                self._worker.stopped()
+            raise
         finally:
             if self._worker is not None:
                 self._worker.progress.stop()
@@ -186,10 +195,10 @@ class Rounds:
             self._worker.progress.start(len(active), planned)
         done = 0
         for round_ in range(self._config.rounds):
-            turn = [
-                key for key in order(active, self._config.seed, self._process, round_) if key in set(active)
-            ]
-            later = self._config.rounds - round_ - 1
+            if round_ >= self._rounds:
+                break
+            turn = order(active, self._config.seed, self._process, round_)
+            later = self._rounds - round_ - 1
             for index, key in enumerate(turn):
                 item, left = items[key], len(turn) - index + later * len(active)
                 case = item.stash[CASE]
@@ -210,6 +219,20 @@ class Rounds:
                     raise session.Failed(session.shouldfail)
                 if session.shouldstop:
                     raise session.Interrupted(session.shouldstop)
+            self._give_up_rounds(round_ + 1)
+
+    def _give_up_rounds(self, done: int) -> None:
+        """Plan fewer rounds where so many can't end near the budget: a machine busy with other things.
+
+        One more round always follows, so that each case knows its last visit when it comes.
+        """
+        seconds, spent = self.budget.seconds, time.monotonic() - self._begin
+        if seconds is None:
+            return
+        possible = int(1.2 * seconds / self._config.processes / (spent / done))
+        if possible < self._rounds:
+            self._rounds = min(self._rounds, max(done + 1, possible))
+            self._say(f"time is short: {self._rounds} of {self._config.rounds} rounds")
 
     def _visit_item(
         self, item: pytest.Item, following: pytest.Item | None, round_: int, seconds: float
@@ -218,7 +241,7 @@ class Rounds:
         journal = self._open_journal
         case = item.stash[CASE]
         self._problem = None
-        self._last = round_ == self._config.rounds - 1
+        self._last = round_ == self._rounds - 1
         visit = Visit(case.id, case.device, first=case.id not in self._visited, seconds=seconds)
         self._visited.add(case.id)
         self._visit = (case, visit, self._last)
@@ -287,14 +310,12 @@ class Rounds:
         case = self._visit[0]
         with device.precision(case.device, case.dtype):
             try:
-                result = yield
+                return (yield)
             except Exception as error:
                 reason = device.unsupported(error)
                 if reason is None or gauge.stage == "check":
                     raise
                 pytest.skip(reason)
-        gauge.finish()
-        return result
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -317,7 +338,9 @@ class Rounds:
         if self._journal is None:
             return
         if self._worker is None:
-            stopped = exitstatus == pytest.ExitCode.INTERRUPTED or bool(session.shouldstop)
+            stopped = exitstatus == pytest.ExitCode.INTERRUPTED or bool(
+                session.shouldstop or session.shouldfail
+            )
             self._journal.end(time.monotonic() - self._begin, interrupted=stopped)
         self._journal.close()
         self._journal = None

@@ -24,6 +24,7 @@ from torchgauge.record import Case
 
 NAME = "torchgauge-worker"
 DONE = b"done"
+STOPPED = b"stopped"
 
 
 class Worker:
@@ -48,6 +49,10 @@ class Worker:
     def done(self) -> None:
         """Note that all visits are over."""
         self._crumb.write_bytes(DONE)
+
+    def stopped(self) -> None:
+        """Note that the rest is not wanted: a failure, and `-x`."""
+        self._crumb.write_bytes(STOPPED)
 
 
 def main(arguments: list[str]) -> int:

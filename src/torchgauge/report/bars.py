@@ -178,7 +178,9 @@ def _compare(
 def _bars(rows: Sequence[Row], forms: Sequence[str], category: Callable[[Row], str], alt: str) -> str:
     categories = sorted({category(row) for row in rows}, key=lambda v: order.key("", v))
     found = {(category(row), row["params"]["form"]): row for row in rows}
-    longest = max(row["high"] or row["value"] for row in rows)
+    # a wide interval may take half as much room again as the bars; beyond that it is cut
+    most = max(row["value"] for row in rows)
+    longest = min(1.5 * most, max(row["high"] or row["value"] for row in rows))
     thick = 0.8 / len(forms)
     words = []
 
@@ -191,8 +193,10 @@ def _bars(rows: Sequence[Row], forms: Sequence[str], category: Callable[[Row], s
                 y = position + (index - (len(forms) - 1) / 2) * thick
                 axes.barh(y, row["value"], height=thick * 0.92, color=SERIES[index])
                 if row["low"] is not None and row["high"] is not None:
-                    axes.plot([row["low"], row["high"]], [y, y], color=INK, linewidth=1.1)
-                end = max(row["value"], row["high"] or 0) + 0.015 * longest
+                    axes.plot(
+                        [max(row["low"], 0.0), min(row["high"], longest)], [y, y], color=INK, linewidth=1.1
+                    )
+                end = max(row["value"], min(row["high"] or 0.0, longest)) + 0.015 * longest
                 axes.text(end, y, format_quantity(row["value"], "s"), va="center", fontsize=8)
         axes.set_xlim(0, 1.24 * longest)
         axes.set_xticks([0], ["0"])

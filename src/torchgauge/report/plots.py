@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 
 from torchgauge.report import order
 from torchgauge.report.svg import FAINT, MARKERS, MOST_SERIES, SERIES, Legend, Panel, Plot, draw
-from torchgauge.report.tables import METRICS, RATES, Dimension, Row, get, head, is_size, rate_of, varying
+from torchgauge.report.tables import METRICS, RATES, Dimension, Row, get, heads, is_size, rate_of, varying
 from torchgauge.report.text import label, plain, size_of
 from torchgauge.units import format_quantity
 
@@ -53,10 +53,8 @@ def over_size(rows: Sequence[Row], run_labels: Mapping[str, str]) -> Plot | None
     rows = [row for row in rows if (size_of(get(row, axis)) or 0) > 0]
     others = [d for d in dimensions if d != axis]
     series, left_out = _series(rows, others)
-    names = {
-        key: ", ".join(filter(None, (head(d, v, run_labels) for d, v in zip(others, key, strict=True))))
-        for key in series
-    }
+    write = heads(rows, others, run_labels)
+    names = {key: ", ".join(write(key)) for key in series}
     first = rows[0]
     title = plain(f"{first['group']}/{first['name']}", 120)
     metric = METRICS.get(first["metric"], plain(first["metric"], 40))
@@ -165,6 +163,9 @@ def _panel(
     if highest / lowest < 10:  # a decade at the least: what is flat shall look flat
         widen = math.sqrt(10 * lowest / highest)
         lowest, highest = lowest / widen, highest * widen
+    # a wide interval may widen the axis by a decade at each end; beyond that it is cut
+    lowest = min(lowest, max(lowest / 10, min(p.low for p in points)))
+    highest = max(highest, min(highest * 10, max(p.high for p in points)))
     names = {size_of(get(row, axis)): short(get(row, axis)) for row in rows}
 
     def paint(axes: Axes) -> None:
@@ -174,10 +175,9 @@ def _panel(
             ys = [math.log10(point.value) for point in members]
             axes.plot(xs, ys, color=colour, marker=MARKERS[index], markersize=5, linewidth=1.6)
             for x, point in zip(xs, members, strict=True):
-                if point.low > 0 and point.high > 1.04 * point.low:  # a narrower one is hidden by its mark
-                    axes.plot(
-                        [x, x], [math.log10(point.low), math.log10(point.high)], color=colour, linewidth=1.4
-                    )
+                if point.high > 1.04 * point.low:  # a narrower one is hidden by its mark
+                    ends = [math.log10(max(point.low, lowest)), math.log10(min(point.high, highest))]
+                    axes.plot([x, x], ends, color=colour, linewidth=1.4)
         chosen = _apart(sorted({point.size for point in points}))
         axes.set_xticks([math.log10(size) for size in chosen], [names[size] for size in chosen])
         marks = ticks(lowest, highest)

@@ -28,8 +28,11 @@ METRICS = {
 }
 """Metrics in words; another keeps its name."""
 
-PLAIN = ("form", "mode", "variant", "optimizer", "loss")
-"""Parameters whose values speak for themselves."""
+FORM_NAMES = ("form", "mode", "variant")
+"""Parameters that go on the columns before any other."""
+
+DUMB = frozenset({"on", "off", "yes", "no", "true", "false", "none", "zero", *order.DTYPES})
+"""Values that say nothing, or something else, without the name of their parameter."""
 
 RATES = {"flop": "FLOP/s", "bytes": "B/s", "items": "item/s"}
 
@@ -163,12 +166,22 @@ def shown(dimension: Dimension, value: Any, run_labels: Mapping[str, str]) -> st
     return run_labels.get(value, plain(value, 40)) if dimension == ("", "run") else label(value)
 
 
-def head(dimension: Dimension, value: Any, run_labels: Mapping[str, str]) -> str:
-    """Write one value where it stands alone: "float16", but "to float16" and "width 64"."""
-    text = shown(dimension, value, run_labels)
-    if dimension[0] and text and dimension[1] not in PLAIN:
-        return f"{plain(dimension[1], 30)} {text}"
-    return text
+def heads(
+    rows: Sequence[Row], along: Sequence[Dimension], run_labels: Mapping[str, str]
+) -> Callable[[tuple[Any, ...]], list[str]]:
+    """Write values where they stand alone: "fused", but "to float16" and "width 64"."""
+    unclear = {
+        d
+        for d in along
+        for row in rows
+        if d[0] and (str(get(row, d)).lower() in DUMB or size_of(get(row, d)) is not None)
+    }
+
+    def write(key: tuple[Any, ...]) -> list[str]:
+        texts = [(d, shown(d, value, run_labels)) for d, value in zip(along, key, strict=True)]
+        return [f"{plain(d[1], 30)} {text}" if d in unclear else text for d, text in texts if text]
+
+    return write
 
 
 class _Notes:
@@ -209,6 +222,7 @@ def _table(rows: list[Row], run_labels: Mapping[str, str], notes: _Notes) -> Tab
         return tuple(shown(d, value, run_labels) for d, value in zip(along, key, strict=True))
 
     column_keys = sorted_keys(1, columns)
+    column_text = heads(rows, columns, run_labels)
     first = next(row for row in rows if row["metric"] is not None)
     return Table(
         group=plain(first["group"], 60),
@@ -219,8 +233,7 @@ def _table(rows: list[Row], run_labels: Mapping[str, str], notes: _Notes) -> Tab
         row_heads=tuple(plain(d[1], 30) for d in inner),
         column_head=" × ".join(plain(d[1], 30) for d in columns),
         columns=tuple(
-            " ".join(head(d, v, run_labels) for d, v in zip(columns, key, strict=True)).strip()
-            or METRICS.get(first["metric"], plain(first["metric"], 40))
+            " ".join(column_text(key)) or METRICS.get(first["metric"], plain(first["metric"], 40))
             for key in column_keys
         ),
         rows=tuple(
@@ -235,7 +248,7 @@ def _table(rows: list[Row], run_labels: Mapping[str, str], notes: _Notes) -> Tab
 
 def _choose_columns(rows: list[Row], dimensions: list[Dimension]) -> list[Dimension]:
     forms = [d for d in dimensions if d[0] and not is_size(rows, d)]
-    forms.sort(key=lambda d: (d[1] not in PLAIN[:3], len({get(row, d) for row in rows})))
+    forms.sort(key=lambda d: (d[1] not in FORM_NAMES, len({get(row, d) for row in rows})))
     wanted: list[Dimension] = [("", "run"), ("", "device"), *forms[:1], ("", "dtype")]
     columns: list[Dimension] = []
     for dimension in wanted:
