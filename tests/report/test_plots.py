@@ -7,7 +7,7 @@ from torchgauge.analysis.frame import summaries
 from torchgauge.report.bars import breakdown
 from torchgauge.report.heat import heat_map
 from torchgauge.report.plots import over_size, short, ticks
-from torchgauge.report.tables import benchmarks
+from torchgauge.report.points import benchmarks
 
 
 def parts(cases, **options):

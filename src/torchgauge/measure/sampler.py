@@ -64,8 +64,10 @@ def sample(subject: Subject, clock: Clock, seconds: float, loops: int = 1) -> Sa
         begin = clock.now()
         loops = calibrate(subject, clock, loops)
         samples = Samples(loops)
-        samples.warmup = _warm_up(subject, clock, loops, until=begin + round(0.25 * seconds * 1e9))
+        samples.warmup, settled = _warm_up(subject, clock, loops, begin + round(0.25 * seconds * 1e9))
         samples.warmup_seconds = (clock.now() - begin) * 1e-9
+        for block in settled:
+            samples.add(block)
         while True:
             samples.add(clock.time(subject.block(loops)))
             stop = _stop(samples.blocks, spent=(clock.now() - begin) * 1e-9, seconds=seconds)
@@ -83,7 +85,7 @@ def calibrate(subject: Subject, clock: Clock, loops: int = 1) -> int:
     loops = min(loops, most)
     while True:
         took = clock.time(subject.block(loops)).seconds
-        if took > 2 * target:  # it may have been disturbed: a second block tells
+        if loops > 1 and took > 2 * target:  # it may have been disturbed: a second block tells
             took = min(took, clock.time(subject.block(loops)).seconds)
         if took >= 0.75 * target and (loops == 1 or took <= 2 * target):
             return loops
@@ -101,21 +103,23 @@ def empty_loop(clock: Clock) -> float:
     return quantile(sample(Subject(nothing), clock, 0.05).blocks, 0.05)
 
 
-def _warm_up(subject: Subject, clock: Clock, loops: int, until: int) -> str:
+def _warm_up(subject: Subject, clock: Clock, loops: int, until: int) -> tuple[str, list[Block]]:
     """Run blocks until three in a row are like the three before, or the time is up.
 
     Returns:
-        "settled"; "time" if they still changed; "short" if fewer than six fit into the time.
+        "settled" and the last three blocks, which count as samples; "time" if they still changed;
+        "short" if fewer than six fit into the time.
 
     """
-    recent: list[float] = []
+    recent: list[Block] = []
     while clock.now() < until:
-        recent.append(clock.time(subject.block(loops)).seconds)
+        recent.append(clock.time(subject.block(loops)))
         if len(recent) >= 6:
-            before, after = median(recent[-6:-3]), median(recent[-3:])
+            before = median(block.seconds for block in recent[-6:-3])
+            after = median(block.seconds for block in recent[-3:])
             if abs(after - before) <= 0.05 * before:
-                return "settled"
-    return "time" if len(recent) >= 6 else "short"
+                return "settled", recent[-3:]
+    return "time" if len(recent) >= 6 else "short", []
 
 
 def _stop(blocks: list[float], spent: float, seconds: float) -> str | None:

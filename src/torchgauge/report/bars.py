@@ -8,8 +8,8 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from torchgauge.report import order
+from torchgauge.report.points import Row
 from torchgauge.report.svg import FAINT, INK, MOST_SERIES, SERIES, Legend, Panel, Plot, draw
-from torchgauge.report.tables import Row
 from torchgauge.report.text import label, plain
 from torchgauge.units import format_quantity
 
@@ -21,7 +21,7 @@ PARTS = ("zero_grad", "forward", "loss", "backward", "optimizer_step")
 WHOLE = "training_step"
 
 Bench = Mapping[tuple[str, str, str], Sequence[Row]]
-"""What `tables.benchmarks` gives."""
+"""What `points.benchmarks` gives."""
 
 
 def in_place(benchmarks: Bench, run_labels: Mapping[str, str]) -> list[Plot]:
@@ -166,7 +166,7 @@ def _compare(
         plots.append(
             Plot(
                 f"{title} ({', '.join(where)})",
-                f"{description}; the line at a bar's end is its 95 % interval.",
+                f"{description}.",
                 tuple(panels),
                 tuple(Legend(plain(form, 40), index) for index, form in enumerate(forms)),
                 bars=True,

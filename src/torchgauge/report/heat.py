@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from torchgauge.report import order
-from torchgauge.report.tables import Row
+from torchgauge.report.points import Row
 from torchgauge.report.text import label, plain, size_of
 from torchgauge.units import format_quantity, significant
 

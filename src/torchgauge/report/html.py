@@ -19,8 +19,9 @@ from torchgauge.report import bars
 from torchgauge.report.heat import heat_map
 from torchgauge.report.overview import overviews
 from torchgauge.report.plots import over_size
-from torchgauge.report.svg import IDENT, Panel, Plot
-from torchgauge.report.tables import benchmarks, first_calls, tables, usually
+from torchgauge.report.points import benchmarks
+from torchgauge.report.svg import IDENT, Panel
+from torchgauge.report.tables import first_calls, tables, usually
 
 
 def render(runs: Sequence[Run]) -> str:
@@ -69,19 +70,13 @@ def render(runs: Sequence[Run]) -> str:
 
 
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
+    return jinja2.Environment(
         loader=jinja2.PackageLoader("torchgauge.report", "templates"),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.globals["has_bars"] = _has_bars
-    return environment
-
-
-def _has_bars(plot: Plot) -> bool:
-    return plot.bars
 
 
 def _numbered(following: Any, panel: Panel) -> Markup:

@@ -14,8 +14,8 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from torchgauge.report import order
+from torchgauge.report.points import METRICS, RATES, Dimension, Row, get, heads, is_size, rate_of, varying
 from torchgauge.report.svg import FAINT, MARKERS, MOST_SERIES, SERIES, Legend, Panel, Plot, draw
-from torchgauge.report.tables import METRICS, RATES, Dimension, Row, get, heads, is_size, rate_of, varying
 from torchgauge.report.text import label, plain, size_of
 from torchgauge.units import format_quantity
 
@@ -38,7 +38,7 @@ def over_size(rows: Sequence[Row], run_labels: Mapping[str, str]) -> Plot | None
     """Draw the time of one benchmark over its size, and its rate where work is stated.
 
     Args:
-        rows: one part of `tables.benchmarks`.
+        rows: one part of `points.benchmarks`.
         run_labels: a short name for each run id.
 
     Returns:

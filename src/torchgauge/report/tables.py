@@ -12,33 +12,28 @@ from typing import Any
 
 import pandas as pd
 
-from torchgauge.record.ending import PRIMARY_METRICS
 from torchgauge.report import order
 from torchgauge.report.overview import NOISY
-from torchgauge.report.text import label, merge, percent, plain, shape, size_of
+from torchgauge.report.points import (
+    METRICS,
+    RATES,
+    Dimension,
+    Row,
+    benchmarks,
+    get,
+    heads,
+    is_size,
+    rate_of,
+    shown,
+    varying,
+)
+from torchgauge.report.text import label, merge, percent, plain, shape
 from torchgauge.units import format_quantity
 
 MOST_COLUMNS = 6
 
-METRICS = {
-    "time": "time",
-    "device_time": "device time",
-    "submit_time": "submission time",
-    "first_call": "first call",
-}
-"""Metrics in words; another keeps its name."""
-
 FORM_NAMES = ("form", "mode", "variant")
 """Parameters that go on the columns before any other."""
-
-DUMB = frozenset({"on", "off", "yes", "no", "true", "false", "none", "zero", *order.DTYPES})
-"""Values that say nothing, or something else, without the name of their parameter."""
-
-RATES = {"flop": "FLOP/s", "bytes": "B/s", "items": "item/s"}
-
-Row = dict[str, Any]
-Dimension = tuple[str, str]
-"""("param", its name) or ("", the name of a column of the frame)."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +60,6 @@ class Table:
     measured: str
     """What the value is: "time, 5th percentile, host-clock"."""
     row_heads: tuple[str, ...]
-    column_head: str
     columns: tuple[str, ...]
     rows: tuple[tuple[tuple[str, ...], tuple[Cell | None, ...]], ...]
 
@@ -96,92 +90,6 @@ def first_calls(frame: pd.DataFrame, run_labels: Mapping[str, str]) -> list[Tabl
     """Lay out the first calls, apart from all else."""
     chosen = benchmarks(frame[frame["metric"] == "first_call"])
     return [_table(rows, run_labels, _Notes()) for rows in chosen.values()]
-
-
-def benchmarks(frame: pd.DataFrame) -> dict[tuple[str, str, str], list[Row]]:
-    """Part a frame by (group, name, metric), in the order in which they are shown.
-
-    The metric is "" for what leads: `device_time` where there is one, else `time`. A case that failed
-    without a measurement stands with the leading metric; where there is nothing else, it is left out.
-    """
-    rows: list[Row] = [
-        {str(name): None if _missing(value) else value for name, value in row.items()}
-        for row in frame.to_dict("records")
-    ]
-    on_device = {(row["run"], row["case"]) for row in rows if row["metric"] == "device_time"}
-    parts: dict[tuple[str, str, str], list[Row]] = {}
-    for row in rows:
-        metric = row["metric"]
-        leads = metric in (None, "device_time") or (
-            metric in PRIMARY_METRICS and (row["run"], row["case"]) not in on_device
-        )
-        parts.setdefault((row["group"], row["name"], "" if leads else metric), []).append(row)
-    shown = [part for part in parts if any(row["value"] is not None for row in parts[part])]
-    shown.sort(key=lambda part: (order.key("group", part[0]), order.key("name", part[1]), part[2]))
-    return {part: parts[part] for part in shown}
-
-
-def get(row: Row, dimension: Dimension) -> Any:
-    """Give a summary's value along a dimension; "" where it has no such parameter."""
-    kind, name = dimension
-    return row["params"].get(name, "") if kind else row[name]
-
-
-def varying(rows: Sequence[Row]) -> list[Dimension]:
-    """Give the dimensions along which the rows differ; enough of them to tell any two rows apart."""
-    params = dict.fromkeys(name for row in rows for name in row["params"])
-    dimensions: list[Dimension] = [
-        ("", "run"),
-        ("", "device"),
-        ("", "dtype"),
-        *(("param", p) for p in params),
-    ]
-    found = [d for d in dimensions if len({get(row, d) for row in rows}) > 1]
-    for name in ("method", "instrument", "case"):
-        if len({tuple(get(row, d) for d in found) for row in rows}) == len(rows):
-            break
-        if len({row[name] for row in rows}) > 1:
-            found.append(("", name))
-    return found
-
-
-def is_size(rows: Sequence[Row], dimension: Dimension) -> bool:
-    """Whether a dimension is a parameter, all of whose values are sizes (1024, "2x3", "4 KiB")."""
-    values = [get(row, dimension) for row in rows]
-    present = [value for value in values if value != ""]
-    return bool(dimension[0] and present) and all(size_of(value) is not None for value in present)
-
-
-def rate_of(rows: Sequence[Row]) -> str | None:
-    """Choose the rate that a benchmark is about: FLOP where it does one a byte or more, else bytes."""
-    stated = {kind: [row for row in rows if row[f"{kind}_per_second"] is not None] for kind in RATES}
-    if stated["flop"] and stated["bytes"]:
-        dense = any(row["flop"] >= row["bytes"] for row in stated["flop"] if row["bytes"])
-        return "flop" if dense else "bytes"
-    return next((kind for kind in RATES if stated[kind]), None)
-
-
-def shown(dimension: Dimension, value: Any, run_labels: Mapping[str, str]) -> str:
-    """Write one value of a dimension for a head or a label."""
-    return run_labels.get(value, plain(value, 40)) if dimension == ("", "run") else label(value)
-
-
-def heads(
-    rows: Sequence[Row], along: Sequence[Dimension], run_labels: Mapping[str, str]
-) -> Callable[[tuple[Any, ...]], list[str]]:
-    """Write values where they stand alone: "fused", but "to float16" and "width 64"."""
-    unclear = {
-        d
-        for d in along
-        for row in rows
-        if d[0] and (str(get(row, d)).lower() in DUMB or size_of(get(row, d)) is not None)
-    }
-
-    def write(key: tuple[Any, ...]) -> list[str]:
-        texts = [(d, shown(d, value, run_labels)) for d, value in zip(along, key, strict=True)]
-        return [f"{plain(d[1], 30)} {text}" if d in unclear else text for d, text in texts if text]
-
-    return write
 
 
 class _Notes:
@@ -231,7 +139,6 @@ def _table(rows: list[Row], run_labels: Mapping[str, str], notes: _Notes) -> Tab
         constants=_constants(rows, dimensions),
         measured=_measured(rows),
         row_heads=tuple(plain(d[1], 30) for d in inner),
-        column_head=" × ".join(plain(d[1], 30) for d in columns),
         columns=tuple(
             " ".join(column_text(key)) or METRICS.get(first["metric"], plain(first["metric"], 40))
             for key in column_keys
@@ -313,7 +220,3 @@ def _sentences(row: Row) -> Iterable[str]:
     yield from (str(warning) for warning in row["warnings"])
     if row["failed"]:
         yield "this case failed in a later round; the value is from the rounds before"
-
-
-def _missing(value: object) -> bool:
-    return value is None or (isinstance(value, float) and value != value)
