@@ -25,7 +25,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
-ENV = ROOT / ".nox" / "env"
+NOX = ROOT / ".nox"
 
 # What the sessions import; pip's names differ from these by `_` for `-` alone.
 MEASURE = ("torch", "numpy", "pytest", "pytest_benchmark", "msgspec", "rich")
@@ -135,24 +135,26 @@ def names(modules):
 
 def environment(session):
     """Return the Python of .nox/env, which is made anew unless it is whole and what is wanted today."""
-    if Path(sys.prefix).resolve() == ENV:  # somebody activated it: it can't be cleared under this process
+    if Path(sys.prefix).resolve().parent == NOX:  # somebody activated it: it can't be cleared under itself
         return sys.executable
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     torch, shared = torch_choice()
-    wanted = stamp(project, (ROOT / "constraints.txt").read_text("utf-8"), [torch, shared])
-    python, written, whole = str(ENV / "bin" / "python"), ENV / "stamp", {*LINT, *TESTS, "torchgauge"}
-    ENV.parent.mkdir(exist_ok=True)
-    with (ENV.parent / "lock").open("w") as lock:
+    # One that shares a torch is small, and one more: starting with that Python costs the other nothing.
+    env = NOX / (f"env-{digest(shared)[:8]}" if shared else "env")
+    wanted = stamp(project, (ROOT / "constraints.txt").read_text("utf-8"), [torch, shared, str(env)])
+    python, written, whole = str(env / "bin" / "python"), env / "stamp", {*LINT, *TESTS, "torchgauge"}
+    NOX.mkdir(exist_ok=True)
+    with (NOX / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two sessions started at once make one environment
         if written.exists() and written.read_text() == wanted and not missing(python, whole):
             return python
-        session.log("making .nox/env, which takes minutes and happens once")
+        session.log(f"making .nox/{env.name}, which takes minutes and happens once")
         # --without-pip: Debian's Python may lack ensurepip. --clear takes the stamp away with the rest.
-        session.run(sys.executable, "-m", "venv", "--clear", "--without-pip", str(ENV), external=True)
+        session.run(sys.executable, "-m", "venv", "--clear", "--without-pip", str(env), external=True)
         # Not --system-site-packages, which passes over a parent that is itself an environment. Plain lines
         # while pip runs, which its isolated builds know to leave out; then lines that follow the parent's
         # own .pth files too, for a torch that is installed editable.
-        pth = next(ENV.glob("lib/python*/site-packages")) / "shared.pth"
+        pth = next(env.glob("lib/python*/site-packages")) / "shared.pth"
         pth.write_text("".join(f"{folder}\n" for folder in shared))
         # The groups are read here, because pip knows --group only since 25.1.
         groups = [requirement for g in ("test", "lint") for requirement in project["dependency-groups"][g]]
@@ -179,7 +181,11 @@ def stamp(project, constraints, choice):
     """Return a hash of all that decides what is installed; a changed lint rule is no part of it."""
     tables = [project.get(name) for name in ("build-system", "project", "dependency-groups")]
     tables.append(project.get("tool", {}).get("setuptools"))
-    parts = [tables, constraints, choice, sys.version_info[:2], str(ENV)]  # an environment can't be moved
+    return digest([tables, constraints, choice, sys.version_info[:2]])
+
+
+def digest(parts):
+    """Return a hash of what JSON can say."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -235,8 +241,8 @@ class Session:
                 break
             except KeyboardInterrupt:  # a terminal tells the command too, which then closes its files
                 interrupted, patience = True, 10
-            except subprocess.TimeoutExpired:  # it seems that only this process was told
-                process.send_signal(signal.SIGINT)
+            except subprocess.TimeoutExpired:  # only this process was told, or the command doesn't listen
+                process.terminate()
                 patience = None
         if interrupted or code:
             raise SystemExit(130 if interrupted else code if code > 0 else 128 - code)

@@ -257,7 +257,7 @@ def test_an_interrupted_command_closes_its_files_and_the_exit_code_is_130(
 
 def test_an_interrupt_that_only_the_session_gets_is_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     events: list[Any] = [KeyboardInterrupt(), subprocess.TimeoutExpired("command", 10), 0]
-    sent: list[int] = []
+    sent: list[str] = []
 
     def wait(_: float | None) -> int:
         event = events.pop(0)
@@ -265,12 +265,12 @@ def test_an_interrupt_that_only_the_session_gets_is_handed_on(monkeypatch: pytes
             raise event
         return event
 
-    process = SimpleNamespace(wait=wait, send_signal=sent.append)
+    process = SimpleNamespace(wait=wait, terminate=lambda: sent.append("terminate"))
     monkeypatch.setattr(noxfile.subprocess, "Popen", lambda command: process)
     with pytest.raises(SystemExit) as end:
         noxfile.Session("bench", []).run("command")
     assert end.value.code == 130
-    assert sent == [signal.SIGINT]
+    assert sent == ["terminate"]
 
 
 # --- the environment -----------------------------------------------------------------------------------
@@ -309,12 +309,27 @@ def test_a_torch_that_is_there_is_shared_and_neither_it_nor_its_numpy_replaced(
     assert start(project, "-s", "lint", python=bare).returncode == 0
     (told,) = told_pip(project)
     assert " install torch==2.8.0a0+5228986c39.nv25.05 numpy==1.26.4 -e " in told
+    (environment,) = (project / ".nox").glob("env*")
     code = "import torch; print(torch.__file__)"
-    found = subprocess.run([project / ".nox/env/bin/python", "-c", code], capture_output=True, text=True)
+    found = subprocess.run([environment / "bin" / "python", "-c", code], capture_output=True, text=True)
     assert found.stdout.strip() == str(project / "checkout" / "torch" / "__init__.py")
     assert found.stderr == ""
     # An isolated build of pip's leaves plain lines out; others would lend it the parent's setuptools.
     assert str(theirs) in (project / "shared-while-pip-runs").read_text().splitlines()
+
+
+def test_a_python_with_a_torch_and_one_without_do_not_undo_each_others_environment(
+    project: Path, bare: Path
+) -> None:
+    start(project, "-s", "lint", python=bare)
+    info = packages(project / "base") / "torch-2.9.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: torch\nVersion: 2.9.0\n")
+    (packages(project / "base") / "torch").mkdir()
+    assert start(project, "-s", "lint", python=bare).returncode == 0
+    shutil.rmtree(info)
+    assert start(project, "-s", "lint", python=bare).returncode == 0
+    assert len(told_pip(project)) == 2
 
 
 def test_an_interrupted_installation_is_begun_anew(project: Path, bare: Path) -> None:

@@ -39,10 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except ModuleNotFoundError as error:
         side = "run" if options.command == "run" else "report"
-        print(
-            f"torchgauge: error: {error.name} is missing; install it with: pip install 'torchgauge[{side}]'",
-            file=sys.stderr,
-        )
+        print(f"torchgauge: error: {error.name} is missing; {_extra(side)}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # `torchgauge show … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -87,14 +84,12 @@ def run(options: argparse.Namespace) -> int:
 
 def _after_run(path: Path, *, page: bool) -> None:
     """Show the tables and write the page, where the reading side is installed."""
+    from torchgauge.record import read
+
+    loaded = read(path)
     try:
         from torchgauge.report import terminal
-    except ModuleNotFoundError as error:
-        print(f"{error.name} is missing, so no tables: pip install 'torchgauge[report]'", file=sys.stderr)
-    else:
-        from torchgauge.record import read
 
-        loaded = read(path)
         terminal.show([loaded])
         if page:
             from torchgauge.report import html
@@ -102,6 +97,8 @@ def _after_run(path: Path, *, page: bool) -> None:
             target = path.with_suffix(".html")
             _write(target, html.render([loaded]))
             print(f"page: {target}")
+    except ModuleNotFoundError as error:  # a machine that only measures
+        print(f"no tables: {error.name} is missing; {_extra('report')}", file=sys.stderr)
     print(path)
 
 
@@ -148,6 +145,10 @@ def export(options: argparse.Namespace) -> int:
     exporting.export(read(source), options.format, target)
     print(target)
     return 0
+
+
+def _extra(side: str) -> str:
+    return f"install torchgauge with its extra: pip install 'torchgauge[{side}]', in a checkout pip install '.[{side}]'"
 
 
 def _read(names: Sequence[str]) -> list[Run]:

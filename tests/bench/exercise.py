@@ -25,8 +25,12 @@ MOST_CALLS = 2000
 MOST_SECONDS = 0.02
 LEAST_CALLS = 3
 
-UNINITIALIZED = ("factory=empty",)
+UNINITIALIZED = ("factory=empty", "creation/typed_constructor[")
 """Results that hold what memory held before: not to be looked at."""
+BY_CHANCE = 1e-3
+"""Share of a tensor's values that may be denormals: in float16 a few sums of random values are."""
+EXTENTS = {"sine-MLP": 76.0}
+"""Sizes that have a name."""
 TOO_SLOW = ("mode=compile",)
 """A compiler's minutes; the same step is exercised in its eager mode."""
 
@@ -69,7 +73,8 @@ def wrong(tensor: torch.Tensor) -> str | None:
     if not wide.isfinite().all():
         return f"holds {int((~wide.isfinite()).sum())} values that are not finite"
     small = (wide != 0) & (wide.abs() < torch.finfo(values.dtype).tiny)
-    return f"holds {int(small.sum())} denormals" if small.any() else None
+    many = int(small.sum()) > BY_CHANCE * small.numel()
+    return f"holds {int(small.sum())} denormals" if many else None
 
 
 def tensors(*things: Any) -> Iterator[torch.Tensor]:
@@ -131,6 +136,8 @@ def extent(value: Any) -> float | None:
         return None
     if isinstance(value, (int, float)):
         return float(value)
+    if value in EXTENTS:
+        return EXTENTS[str(value)]
     words = str(value).split("x")
     return math.prod(map(float, words)) if all(word.isdigit() for word in words) else None
 
@@ -152,6 +159,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if key not in smallest or total < smallest[key][0]:
             smallest[key] = total, item
     items[:] = [item for _, item in smallest.values()]
+
+
+def pytest_runtest_setup() -> None:
+    torch.manual_seed(0)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -32,7 +32,7 @@ def exercised(tmp_path_factory: pytest.TempPathFactory) -> Run:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *words],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         check=False,

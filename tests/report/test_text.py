@@ -39,6 +39,7 @@ def test_a_long_text_is_cut_and_quickly():
         (True, None),
         (None, None),
         (float("nan"), None),
+        (10**400, None),
         ("", None),
     ],
 )

@@ -37,7 +37,5 @@ def feed(
         benchmark = request.getfixturevalue("benchmark")
     except pytest.skip.Exception:  # --benchmark-skip
         return
-    if benchmark.disabled:
-        return
     benchmark.extra_info.update(case=case.id, method=method, loops=loops)
     benchmark.pedantic(nothing, rounds=len(samples), iterations=1, warmup_rounds=0)

@@ -273,6 +273,7 @@ class Rounds:
         """Free the last visit's cycles. What has been imported since stays for good: it is left out from
         then on, so that collecting costs a millisecond and not the 70 of a whole torch."""
         gc.collect()
+        device.release("cpu")
         if len(sys.modules) != self._modules:
             self._modules = len(sys.modules)
             gc.freeze()

@@ -31,7 +31,8 @@ def rounds(config: pytest.Config, worker: Worker | None, refuse: Callable[[str],
     budget = BUDGETS[option("gauge_budget")]
     devices = device.resolve(option("gauge_device"))
     dtypes = cases.choose_dtypes(option("gauge_dtype"), devices)
-    count = option("gauge_rounds") or budget.rounds
+    asked = option("gauge_rounds")
+    count = budget.rounds if asked is None else asked
     if count < 1:
         raise TorchgaugeError(f"{count} rounds can't be measured; say --gauge-rounds 1 or more")
     path = option("gauge_file")

@@ -12,6 +12,7 @@ import contextlib
 import io
 import os
 import re
+import signal
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -57,6 +58,8 @@ class Worker:
 
 def main(arguments: list[str]) -> int:
     """Run the session; see the module for the arguments and the exit code."""
+    # a shell's background job ignores SIGINT, and hands that on
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     crumb, count, *rest = arguments
     worker = Worker(Path(crumb), rest[len(rest) - int(count) :])
     # an installed package is loaded by its entry point; a checkout on PYTHONPATH is not

@@ -38,7 +38,7 @@ def size_of(value: object) -> float | None:
     if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, (int, float)):
-        return float(value) if math.isfinite(value) else None
+        return float(value) if abs(value) < 1e300 else None  # not so for NaN and integers beyond floats
     text = str(value)[:80]
     if shape := _SHAPE.fullmatch(text.strip()):
         return math.prod(float(part) for part in re.findall(r"\d+", shape[1]))
@@ -53,7 +53,7 @@ def label(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return plain(value, 60)
     if isinstance(value, int):
-        return f"{value:,}" if abs(value) < 10**15 else f"{float(value):.3g}"
+        return f"{value:,}" if abs(value) < 10**15 else plain(value, 24)
     return f"{value:g}"
 
 

@@ -1,0 +1,268 @@
+"""Runs with real processes: killed, interrupted, resumed, side by side, and benchmarks that end their process."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from torchgauge.record import read
+
+EIGHT = """
+import time
+import pytest
+
+@pytest.mark.parametrize("n", range(8))
+def bench_slow(gauge, n):
+    gauge(time.sleep, 0.02)
+"""
+DEADLY = """
+import os, signal
+
+def bench_exits(gauge):
+    gauge(os._exit, 3)
+
+def bench_segfaults(gauge):
+    gauge(os.kill, os.getpid(), signal.SIGSEGV)
+
+def bench_sound(gauge):
+    gauge(int)
+"""
+QUICK = ("--rounds", "1", "--budget", "quick", "--device", "cpu")
+
+
+def start(folder: Path, *words: str, **options) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "torchgauge", "run", *words],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> SimpleNamespace:
+    out, error = process.communicate(timeout=120)
+    return SimpleNamespace(code=process.returncode, out=out, error=error)
+
+
+def project(folder: Path, **files: str) -> Path:
+    (folder / "bench").mkdir()
+    for name, text in files.items():
+        (folder / f"bench/bench_{name}.py").write_text(text)
+    return folder
+
+
+def wait(what: str, until: Callable[[], object], seconds: float = 90.0) -> None:
+    end = time.monotonic() + seconds
+    while not until():
+        assert time.monotonic() < end, f"waited in vain for {what}"
+        time.sleep(0.02)
+
+
+def the_file(folder: Path) -> Path | None:
+    return next(iter(folder.glob("results/*.jsonl")), None)
+
+
+def lines(folder: Path) -> int:
+    path = the_file(folder)
+    return path.read_bytes().count(b"\n") if path else 0
+
+
+def is_free(path: Path) -> bool:
+    """Whether no process writes the file any more."""
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
+
+
+def errors(text: str) -> list[str]:
+    return [line for line in text.splitlines() if "error" in line.lower() or "Traceback" in line]
+
+
+@pytest.fixture(scope="module")
+def saga(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """One run: interrupted with Ctrl-C, resumed and killed, resumed to its end. Snapshots of its file."""
+    folder = project(tmp_path_factory.mktemp("saga"), a=EIGHT)
+    process = start(folder, *QUICK, "--seed", "7", "bench")
+    wait("a first measurement", lambda: lines(folder) >= 3)
+    process.send_signal(signal.SIGINT)
+    interrupted = finish(process)
+    path = the_file(folder)
+    after_interrupt = path.read_bytes()
+
+    begun = after_interrupt.count(b"\n")
+    process = start(folder, "--resume", str(path))
+    wait("another measurement", lambda: lines(folder) > begun)
+    at_kill = lines(folder)
+    process.send_signal(signal.SIGKILL)
+    finish(process)
+    wait("the worker to follow its parent", lambda: is_free(path), 20)
+    after_kill = path.read_bytes()
+    path.write_bytes(after_kill + b'{"kind":"measurement","case":{"id":"a/sl')  # cut off in a write
+
+    resumed = finish(start(folder, "--resume", str(path)))
+    return SimpleNamespace(
+        folder=folder,
+        path=path,
+        interrupted=interrupted,
+        after_interrupt=after_interrupt,
+        at_kill=at_kill,
+        after_kill=after_kill,
+        resumed=resumed,
+    )
+
+
+@pytest.fixture
+def snapshot(tmp_path: Path) -> Callable[[bytes], Path]:
+    def write(content: bytes) -> Path:
+        path = tmp_path / "snapshot.jsonl"
+        path.write_bytes(content)
+        return path
+
+    return write
+
+
+def test_ctrl_c_closes_the_file_and_exits_130(saga: SimpleNamespace, snapshot) -> None:
+    assert saga.interrupted.code == 130
+    run = read(snapshot(saga.after_interrupt))
+    assert run.end is not None
+    assert run.end.interrupted
+    assert run.interrupted
+    assert run.warnings == []
+    assert run.end.measured == len({line.case.id for line in run.measurements}) < 8
+    assert errors(saga.interrupted.error) == []
+
+
+def test_kill_9_leaves_all_that_was_finished_and_a_file_that_can_be_read(saga: SimpleNamespace, snapshot) -> None:
+    run = read(snapshot(saga.after_kill))
+    assert run.end is None
+    assert run.interrupted
+    assert saga.after_kill.startswith(saga.after_interrupt)
+    assert 2 <= len({line.case.id for line in run.measurements}) < 8
+
+
+def test_a_worker_stops_after_the_visit_in_which_its_parent_died(saga: SimpleNamespace) -> None:
+    # a visit is two lines, `time` and `first_call`; one may have ended between the look and the kill
+    assert saga.after_kill.count(b"\n") - saga.at_kill <= 4
+
+
+def test_show_reads_a_killed_run_without_torch_and_says_that_it_was_interrupted(
+    saga: SimpleNamespace, snapshot
+) -> None:
+    path = snapshot(saga.after_kill + b'{"cut')
+    check = (
+        "import sys; from torchgauge.cli import main; code = main(['show', sys.argv[1]]); "
+        "assert 'torch' not in sys.modules; sys.exit(code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", check, str(path)], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert "interrupted" in done.stdout
+    assert "cut off" in done.stderr
+
+
+def test_resume_completes_the_run_and_measures_nothing_again(saga: SimpleNamespace) -> None:
+    assert saga.resumed.code == 0, saga.resumed.error
+    assert saga.path.read_bytes().startswith(saga.after_kill)
+    run = read(saga.path)
+    assert not run.interrupted
+    times = [(line.case.id, line.round) for line in run.measurements if line.metric == "time"]
+    assert len(times) == len(set(times)) == 8
+    assert run.end.measured == 8
+    assert 0 < run.end.timed_seconds < run.end.wall_seconds
+
+
+def test_a_resumed_run_keeps_the_order_of_its_seed(saga: SimpleNamespace) -> None:
+    run = read(saga.path)
+    order = [line.case.params["n"] for line in run.measurements if line.metric == "time"]
+    assert run.header.config.seed == 7
+    assert order != sorted(order)
+
+
+def test_a_complete_run_is_not_resumed(saga: SimpleNamespace) -> None:
+    before = saga.path.read_bytes()
+    done = finish(start(saga.folder, "--resume", str(saga.path)))
+    assert done.code == 2
+    assert done.error.count("\n") == 1
+    assert "is complete" in done.error
+    assert saga.path.read_bytes() == before
+
+
+def test_a_benchmark_that_ends_its_process_is_a_failure_and_the_others_run_on(tmp_path: Path) -> None:
+    done = finish(start(project(tmp_path, deadly=DEADLY), *QUICK, "bench"))
+    assert done.code == 1
+    run = read(the_file(tmp_path))
+    assert {(line.case.name, line.stage, line.error) for line in run.failures} == {
+        ("exits", "process", "exit code 3"),
+        ("segfaults", "process", "SIGSEGV"),
+    }
+    assert len(run.failures) == 2
+    assert {line.case.name for line in run.measurements} == {"sound"}
+    assert (run.end.measured, run.end.failed, run.end.interrupted) == (1, 2, False)
+    assert "exits[cpu]" in done.error
+
+
+def test_two_runs_at_once_into_one_folder_are_both_whole_and_feed_pytest_benchmark(tmp_path: Path) -> None:
+    project(tmp_path, a=EIGHT)
+    both = [start(tmp_path, *QUICK, "-k", "0 or 1", "--benchmark-json", f"{side}.json") for side in "ab"]
+    done = [finish(process) for process in both]
+    assert [one.code for one in done] == [0, 0], done[0].error + done[1].error
+    runs = [read(path) for path in tmp_path.glob("results/*.jsonl")]
+    assert len({run.id for run in runs}) == 2
+    for run in runs:
+        assert (run.end.measured, run.interrupted, run.warnings) == (2, False, [])
+    samples = {frozenset(line.samples) for run in runs for line in run.measurements if line.metric == "time"}
+    fed = {
+        frozenset(entry["stats"]["data"])
+        for side in "ab"
+        for entry in json.loads((tmp_path / f"{side}.json").read_text())["benchmarks"]
+    }
+    assert fed == samples
+
+
+def test_stopping_at_the_first_failure_leaves_a_run_that_can_be_resumed(tmp_path: Path) -> None:
+    project(tmp_path, a=EIGHT.replace("gauge(time.sleep, 0.02)", "gauge(lambda: 1 / 0)"))
+    done = finish(start(tmp_path, *QUICK, "bench", "--", "-x"))
+    run = read(the_file(tmp_path))
+    assert done.code == 1
+    assert [line.stage for line in run.failures] == ["measure"]
+    assert run.interrupted
+
+
+@pytest.fixture
+def small_disk() -> Iterator[Callable[[], None]]:
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))
+
+    return limit
+
+
+def test_a_full_disk_is_one_line_and_all_before_it_is_kept(tmp_path: Path, small_disk) -> None:
+    text = "import pytest\n\n@pytest.mark.parametrize('n', range(40))\ndef bench_it(gauge, n):\n    gauge(int)\n"
+    project(tmp_path, a=text)
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    done = finish(start(tmp_path, *QUICK, "bench", preexec_fn=small_disk, env=environment))
+    assert done.code == 2, done.error
+    assert len(errors(done.error)) == 1, done.error
+    assert "can't be written: File too large" in done.error
+    assert "--resume" in done.error
+    run = read(the_file(tmp_path))
+    assert run.warnings == []
+    assert run.interrupted
+    assert len(run.measurements) < 40
