@@ -60,7 +60,7 @@ def command(
                 for stream in made.pop().streams:
                     stream.close()
 
-    monkeypatch.setattr(launch.subprocess, "Popen", InProcess)
+    monkeypatch.setattr(launch, "subprocess", SimpleNamespace(Popen=InProcess))
 
     def run(*words: str) -> SimpleNamespace:
         capfd.readouterr()
@@ -209,7 +209,8 @@ def test_a_file_that_is_no_run_is_one_line(
 
 
 @pytest.mark.parametrize(
-    "words", [[], ["nope"], ["show"], ["export", "x"], ["export", "x", "--format", "xml"], ["report", "--wrong"]]
+    "words",
+    [[], ["nope"], ["show"], ["export", "x"], ["export", "x", "--format", "xml"], ["report", "--wrong"]],
 )
 def test_wrong_usage_is_one_line_that_points_to_the_help(command, words: list[str]) -> None:
     refused(command(*words), "--help")

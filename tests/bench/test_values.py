@@ -8,10 +8,10 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import exercise
 import pytest
 import torch
 
-import exercise
 from torchgauge.record import Run, read
 
 ROOT = Path(__file__).parents[2]

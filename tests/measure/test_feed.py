@@ -48,7 +48,9 @@ def test_benchmark_json_holds_the_samples_of_all_rounds_to_the_last_bit(
     for key, entry in entries.items():
         ours = [sample for line in run.measurements if line.case.id == key for sample in line.samples]
         assert len(ours) == rounds * len(ODD)
-        assert bits(entry["stats"]["data"]) == bits(sorted(ours)) or bits(entry["stats"]["data"]) == bits(ours)
+        assert bits(entry["stats"]["data"]) == bits(sorted(ours)) or bits(entry["stats"]["data"]) == bits(
+            ours
+        )
         assert entry["group"] == "a"
         assert entry["extra_info"]["method"] == "fake"
 
@@ -73,7 +75,9 @@ def test_the_table_of_pytest_benchmark_shows_the_cases(fake_run: FakeRun) -> Non
 
 
 @pytest.mark.parametrize("option", ["--benchmark-disable", "--benchmark-skip"])
-def test_a_run_that_wants_no_pytest_benchmark_is_measured_all_the_same(fake_run: FakeRun, option: str) -> None:
+def test_a_run_that_wants_no_pytest_benchmark_is_measured_all_the_same(
+    fake_run: FakeRun, option: str
+) -> None:
     assert fake_run(option).ret == 0
     assert len(fake_run.run.measurements) == 2
     assert fake_run.run.skips == []

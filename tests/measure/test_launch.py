@@ -148,7 +148,9 @@ def test_ctrl_c_closes_the_file_and_exits_130(saga: SimpleNamespace, snapshot) -
     assert errors(saga.interrupted.error) == []
 
 
-def test_kill_9_leaves_all_that_was_finished_and_a_file_that_can_be_read(saga: SimpleNamespace, snapshot) -> None:
+def test_kill_9_leaves_all_that_was_finished_and_a_file_that_can_be_read(
+    saga: SimpleNamespace, snapshot
+) -> None:
     run = read(snapshot(saga.after_kill))
     assert run.end is None
     assert run.interrupted
@@ -254,7 +256,9 @@ def small_disk() -> Iterator[Callable[[], None]]:
 
 
 def test_a_full_disk_is_one_line_and_all_before_it_is_kept(tmp_path: Path, small_disk) -> None:
-    text = "import pytest\n\n@pytest.mark.parametrize('n', range(40))\ndef bench_it(gauge, n):\n    gauge(int)\n"
+    text = (
+        "import pytest\n\n@pytest.mark.parametrize('n', range(40))\ndef bench_it(gauge, n):\n    gauge(int)\n"
+    )
     project(tmp_path, a=text)
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     done = finish(start(tmp_path, *QUICK, "bench", preexec_fn=small_disk, env=environment))
