@@ -174,10 +174,8 @@ def test_paths_names_and_expressions_select_as_in_pytest(
     it, that = "def bench_it(gauge):\n    gauge(int)\n", "def bench_that(gauge):\n    gauge(int)\n"
     (project / "bench/bench_a.py").write_text(it + that + "def test_other():\n    pass\n")
     (project / "bench/bench_b.py").write_text(it)
-    words = [*words[: words.index("--")], "--collect-only", *words[words.index("--") :]] if "--" in words else [
-        *words, "--collect-only"
-    ]  # fmt: skip
-    done = command("run", *words)
+    ours = words.index("--") if "--" in words else len(words)
+    done = command("run", *words[:ours], "--collect-only", *words[ours:])
     assert [line for line in done.out.splitlines() if "[" in line] == found
 
 
@@ -254,7 +252,8 @@ def test_the_version_is_the_packages(command) -> None:
 
 def test_a_reader_that_closes_the_pipe_is_no_error() -> None:
     environment = {**os.environ, "COLUMNS": "60"}
-    check = "import sys, runpy; sys.argv = ['torchgauge', '--help']; runpy.run_module('torchgauge', run_name='__main__')"
+    check = "import sys, runpy; sys.argv = ['torchgauge', '--help']; "
+    check += "runpy.run_module('torchgauge', run_name='__main__')"
     process = subprocess.Popen(
         [sys.executable, "-c", check], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
     )

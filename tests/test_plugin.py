@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -145,7 +146,7 @@ def test_tests_beside_benchmarks_run_too_when_measuring(plain, pytester: pytest.
 
 def test_every_option_says_whose_it_is(pytester: pytest.Pytester) -> None:
     class Group:
-        names: list[str] = []
+        names: ClassVar[list[str]] = []
 
         def addoption(self, *names: str, **_: object) -> None:
             self.names += names

@@ -148,7 +148,7 @@ def export(options: argparse.Namespace) -> int:
 
 
 def _extra(side: str) -> str:
-    return f"install torchgauge with its extra: pip install 'torchgauge[{side}]', in a checkout pip install '.[{side}]'"
+    return f"install torchgauge with its extra {side!r}, in a checkout: pip install '.[{side}]'"
 
 
 def _read(names: Sequence[str]) -> list[Run]:

@@ -1,4 +1,4 @@
-"""A pytest plugin that exercises benchmarks instead of timing them: many calls, then a look at what they left.
+"""A pytest plugin that exercises benchmarks and takes no times: many calls, then a look at what is left.
 
 Loaded with `-p exercise` beside `--gauge-measure`. A case whose arguments, results or state hold an infinity,
 a NaN or a denormal fails with stage `measure` and says where.

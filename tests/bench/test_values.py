@@ -63,8 +63,12 @@ def test_the_cpu_skips_only_what_another_device_is_for_or_torch_lacks(exercised:
 
 def quick_ids() -> list[str]:
     done = subprocess.run(
-        [sys.executable, "-m", "torchgauge", "run", "bench", "--collect-only"]
-        + ["--budget", "quick", "--device", "cpu"],
+        [
+            *(sys.executable, "-m", "torchgauge", "run", "bench"),
+            "--collect-only",
+            "--budget=quick",
+            "--device=cpu",
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -39,14 +39,14 @@ def test_a_device_option_names_devices_that_are_there(spec, present, chosen) -> 
 
 @pytest.mark.parametrize("spec", ["gpu", "", "cpu,", "cuda:", "cuda:x", "CUDA", "cuda:0:1", "al"])
 def test_an_unknown_device_is_refused_in_one_line_that_names_those_there(spec: str) -> None:
-    with pytest.raises(TorchgaugeError, match="unknown device .*cpu, cuda:0") as raised:
+    with pytest.raises(TorchgaugeError, match=r"unknown device .*cpu, cuda:0") as raised:
         device.resolve(spec, ONE)
     assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize("spec", ["cuda:7", "xpu", "mps", "cpu,cuda:2", "cpu:1"])
 def test_an_absent_device_is_refused_in_one_line_that_names_those_there(spec: str) -> None:
-    with pytest.raises(TorchgaugeError, match="is not there: .*cpu, cuda:0, cuda:1") as raised:
+    with pytest.raises(TorchgaugeError, match=r"is not there: .*cpu, cuda:0, cuda:1") as raised:
         device.resolve(spec, TWO)
     assert "\n" not in str(raised.value)
 
@@ -62,7 +62,7 @@ def test_every_dtype_that_is_offered_is_one_of_torchs(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["float31", "nn", "Tensor", ""])
 def test_what_is_no_dtype_is_refused(name: str) -> None:
-    with pytest.raises(TorchgaugeError, match="unknown dtype"):
+    with pytest.raises(TorchgaugeError, match=r"unknown dtype"):
         device.torch_dtype(name)
 
 

@@ -1,4 +1,4 @@
-"""Runs with real processes: killed, interrupted, resumed, side by side, and benchmarks that end their process."""
+"""Runs with real processes: killed, interrupted, resumed, side by side; benchmarks that end their process."""
 
 from __future__ import annotations
 

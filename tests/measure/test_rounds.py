@@ -97,7 +97,8 @@ def test_pytest_hears_of_a_case_once_however_many_rounds_there_are(fake_run: Fak
 
 
 def test_fixtures_are_set_up_anew_for_each_visit(fake_run: FakeRun) -> None:
-    head = "made = []\n\n@pytest.fixture\ndef state():\n    made.append(1)\n    yield len(made)\n    made.append(0)\n"
+    head = "made = []\n\n@pytest.fixture\ndef state():\n    made.append(1)\n"
+    head += "    yield len(made)\n    made.append(0)\n"
 
     def bench_fresh(gauge, state):
         assert gauge(lambda: state) == state == len(made)  # noqa: F821
