@@ -219,7 +219,7 @@ def test_what_is_not_installed_is_named_with_its_cure(command, monkeypatch: pyte
         raise ModuleNotFoundError("No module named 'pandas'", name="pandas")
 
     monkeypatch.setattr(cli, "show", missing)
-    refused(command("show", "x"), "pandas is missing", "torchgauge[report]")
+    refused(command("show", "x"), "pandas is missing", "pip install", "[report]")
 
 
 # Help

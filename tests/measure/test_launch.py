@@ -270,3 +270,13 @@ def test_a_full_disk_is_one_line_and_all_before_it_is_kept(tmp_path: Path, small
     assert run.warnings == []
     assert run.interrupted
     assert len(run.measurements) < 40
+
+
+def test_ctrl_c_before_the_first_case_is_quiet(tmp_path: Path) -> None:
+    # the file of the benchmark is imported long before its first case is visited
+    process = start(project(tmp_path, a="open('imported', 'w').close()\n" + EIGHT), *QUICK, "bench")
+    wait("the import of the benchmark", (tmp_path / "imported").exists)
+    process.send_signal(signal.SIGINT)
+    done = finish(process)
+    assert done.code == 130
+    assert errors(done.error) == []

@@ -84,7 +84,7 @@ def test_blocks_too_short_for_their_clock_are_flagged(now: FakeNow) -> None:
 def test_a_case_that_never_settled_is_flagged(now: FakeNow) -> None:
     growing = (20e-6 * 1.01**step for step in range(10**6))
     subject = Subject(lambda: now.advance(next(growing)))
-    _, seen = instrument.Time(FakeClock(now)).observe(subject, visit())
+    _, seen = instrument.Time(FakeClock(now)).observe(subject, visit(seconds=1.0))
     assert any("still changing" in warning for warning in seen[0].warnings)
 
 

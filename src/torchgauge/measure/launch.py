@@ -169,7 +169,8 @@ def _worker(request: Request, crumb: Path, process: int, path: Path, extra: list
     def stop(_number: int, _frame: object) -> None:
         nonlocal stopped
         stopped = True
-        child.send_signal(signal.SIGINT)
+        # one that still imports would answer with a traceback, and has nothing to lose
+        child.send_signal(signal.SIGINT if crumb.read_bytes() else signal.SIGKILL)
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
