@@ -46,7 +46,7 @@ def bench_method(gauge, device, dtype, method, n):
     gauge(getattr(tensor, method))
 
 
-@pytest.mark.gauge(dtypes=SOURCES)
+@pytest.mark.gauge(dtypes=[*SOURCES, "int32", "int16", "int8", "bool"])
 @pytest.mark.parametrize("n", [2**10, pytest.param(2**20, marks=THOROUGH)])
 @pytest.mark.parametrize(
     "target",
