@@ -265,6 +265,9 @@ def main(arguments):
     os.chdir(ROOT)
     settle()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a CI's or a cluster's end closes files too
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a shell's background job begins with it ignored
     codes = {}
     for name in chosen.session:
         try:
