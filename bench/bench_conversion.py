@@ -9,7 +9,11 @@ import torch
 
 STANDARD = pytest.mark.gauge(budget="standard")
 THOROUGH = pytest.mark.gauge(budget="thorough")
-SOURCES = ["float32", "float64", "uint8", "float16", "bfloat16", "int64"]
+LARGE = pytest.mark.gauge(devices=["accelerator"], budget="standard")
+SOURCES = [
+    *("float32", "float64", "uint8", "float16", "bfloat16", "int64"),
+    *("int32", "int16", "int8", "bool"),
+]
 METHODS = ["float", "double", "byte", "half", "bfloat16", "long"]
 TARGETS = {
     "float": torch.float32,
@@ -31,14 +35,7 @@ def moved_bytes(n, source, target):
 
 
 @pytest.mark.gauge(dtypes=SOURCES, quick=["float32", "uint8"])
-@pytest.mark.parametrize(
-    "n",
-    [
-        pytest.param(2**10, marks=THOROUGH),
-        2**20,
-        pytest.param(2**26, marks=[pytest.mark.gauge(devices=["accelerator"], budget="standard")]),
-    ],
-)
+@pytest.mark.parametrize("n", [pytest.param(2**10, marks=THOROUGH), 2**20, pytest.param(2**26, marks=LARGE)])
 @pytest.mark.parametrize("method", METHODS)
 def bench_method(gauge, device, dtype, method, n):
     tensor = numbers(n, device, dtype)
@@ -46,8 +43,8 @@ def bench_method(gauge, device, dtype, method, n):
     gauge(getattr(tensor, method))
 
 
-@pytest.mark.gauge(dtypes=[*SOURCES, "int32", "int16", "int8", "bool"])
-@pytest.mark.parametrize("n", [2**10, pytest.param(2**20, marks=THOROUGH)])
+@pytest.mark.gauge(dtypes=SOURCES)
+@pytest.mark.parametrize("n", [2**10, pytest.param(2**20, marks=THOROUGH), pytest.param(2**26, marks=LARGE)])
 @pytest.mark.parametrize(
     "target",
     [

@@ -10,40 +10,56 @@ STANDARD = pytest.mark.gauge(budget="standard")
 THOROUGH = pytest.mark.gauge(budget="thorough")
 LARGE = pytest.mark.gauge(devices=["accelerator"], budget="standard")
 SIZES = [6, pytest.param(2**10, marks=THOROUGH), 2**20, pytest.param(2**26, marks=LARGE)]
+LIST_SIZES = [6, pytest.param(2**10, marks=STANDARD), pytest.param(2**20, marks=THOROUGH)]
 
 
 def shape_of(n):
     return (2, 3) if n == 6 else (n,)
 
 
-def bench_typed_constructor(gauge):
-    gauge.work(flop=0, bytes=6 * 4, items=6)
-    gauge(torch.FloatTensor, 2, 3)
+def typed_constructor(kind, device):
+    """`torch.FloatTensor`, on CUDA `torch.cuda.FloatTensor`; other devices have none."""
+    module = torch if device.type == "cpu" else getattr(torch, device.type)
+    if not hasattr(module, kind):
+        pytest.skip(f"{module.__name__} does not support {kind}")
+    return getattr(module, kind)
+
+
+def rows_of(kind, n):
+    numbers = [kind(number % 100) for number in range(1, n + 1)]
+    return [numbers[:3], numbers[3:]] if n == 6 else numbers
+
+
+@pytest.mark.parametrize("n", SIZES)
+def bench_typed_constructor(gauge, device, n):
+    # it writes nothing, as `empty`
+    gauge.work(flop=0, bytes=0)
+    gauge(typed_constructor("FloatTensor", device), *shape_of(n))
 
 
 @pytest.mark.parametrize("kind", ["FloatTensor", "LongTensor", "ByteTensor"])
-def bench_typed_constructor_from_list(gauge, kind):
-    constructor = getattr(torch, kind)
-    gauge.work(flop=0, bytes=6 * constructor.dtype.itemsize, items=6)
-    gauge(constructor, [[1, 2, 3], [4, 5, 6]])
+@pytest.mark.parametrize("n", LIST_SIZES)
+def bench_typed_constructor_from_list(gauge, device, kind, n):
+    constructor = typed_constructor(kind, device)
+    gauge.work(flop=0, bytes=n * constructor.dtype.itemsize, items=n)
+    gauge(constructor, rows_of(int, n))
 
 
 @pytest.mark.parametrize("values", ["int", "float"])
-@pytest.mark.parametrize("n", [6, pytest.param(2**10, marks=STANDARD)])
+@pytest.mark.parametrize("n", LIST_SIZES)
 def bench_tensor_from_list(gauge, device, values, n):
-    convert = int if values == "int" else float
-    numbers = [convert(number) for number in range(1, n + 1)]
-    rows = [numbers[:3], numbers[3:]] if n == 6 else numbers
     gauge.work(flop=0, bytes=n * (8 if values == "int" else 4), items=n)
-    gauge(torch.tensor, rows, device=device)
+    gauge(torch.tensor, rows_of(int if values == "int" else float, n), device=device)
 
 
 @pytest.mark.gauge(dtypes=["float32", "float64", "bfloat16", "float16", "int64", "int32", "uint8", "bool"])
 @pytest.mark.parametrize("n", SIZES)
 @pytest.mark.parametrize("factory", ["empty", "zeros", "ones", "rand", "randn"])
 def bench_factory(gauge, device, dtype, factory, n):
-    # `empty` writes nothing: n·s bytes would make a rate that no memory has
-    gauge.work(flop=0, bytes=0 if factory == "empty" else n * dtype.itemsize, items=n)
+    if factory == "empty":  # it writes nothing: n·s bytes would make a rate that no memory has
+        gauge.work(flop=0, bytes=0)
+    else:
+        gauge.work(flop=0, bytes=n * dtype.itemsize, items=n)
     gauge(getattr(torch, factory), shape_of(n), dtype=dtype, device=device)
 
 

@@ -13,7 +13,10 @@ shapes = pytest.mark.parametrize("shape", list(SHAPES))
 large_at_standard = pytest.mark.parametrize(
     "shape", ["5x6", pytest.param("4096x4096", marks=pytest.mark.gauge(budget="standard"))]
 )
-one_dtype = pytest.mark.gauge(dtypes=["float32", "float64", "bfloat16", "float16", "int64"])
+large_at_thorough = pytest.mark.parametrize(
+    "shape", ["5x6", pytest.param("4096x4096", marks=pytest.mark.gauge(budget="thorough"))]
+)
+dtypes = pytest.mark.gauge(dtypes=["float32", "float64", "bfloat16", "float16", "int64"])
 
 
 def matrix(shape, device, dtype):
@@ -43,11 +46,15 @@ def assign_row(tensor, value):
     tensor[0] = value
 
 
-def assign_picked(tensor, index, value):
-    tensor[index] = value
+def assign_pairs(tensor, row, column, value):
+    tensor[row, column] = value
 
 
-@one_dtype
+def assign_masked(tensor, mask, value):
+    tensor[mask] = value
+
+
+@dtypes
 @large_at_standard
 def bench_column(gauge, device, dtype, shape):
     tensor, _ = matrix(shape, device, dtype)
@@ -55,7 +62,7 @@ def bench_column(gauge, device, dtype, shape):
     gauge(column, tensor)
 
 
-@one_dtype
+@dtypes
 @large_at_standard
 def bench_rows(gauge, device, dtype, shape):
     """`t[i]` with a long tensor: k whole rows."""
@@ -65,7 +72,7 @@ def bench_rows(gauge, device, dtype, shape):
     gauge(pick, tensor, positions(tensor.shape[0], k, device))
 
 
-@one_dtype
+@dtypes
 @shapes
 def bench_pairs(gauge, device, dtype, shape):
     """`t[i, j]` with two long tensors: k elements."""
@@ -75,10 +82,8 @@ def bench_pairs(gauge, device, dtype, shape):
     gauge(pick_pairs, tensor, rows, columns)
 
 
-@one_dtype
-@pytest.mark.parametrize(
-    "shape", ["5x6", pytest.param("4096x4096", marks=pytest.mark.gauge(budget="thorough"))]
-)
+@dtypes
+@large_at_thorough
 def bench_mask(gauge, device, dtype, shape):
     tensor, _ = matrix(shape, device, dtype)
     mask = tensor > tensor.float().mean().to(dtype)
@@ -87,10 +92,8 @@ def bench_mask(gauge, device, dtype, shape):
     gauge(pick, tensor, mask)
 
 
-@one_dtype
-@pytest.mark.parametrize(
-    "shape", ["5x6", pytest.param("4096x4096", marks=pytest.mark.gauge(budget="thorough"))]
-)
+@dtypes
+@large_at_thorough
 def bench_nonzero(gauge, device, dtype, shape):
     tensor, _ = matrix(shape, device, dtype)
     tensor = tensor * (tensor > tensor.float().mean().to(dtype))
@@ -99,7 +102,7 @@ def bench_nonzero(gauge, device, dtype, shape):
     gauge(torch.nonzero, tensor)
 
 
-@one_dtype
+@dtypes
 @large_at_standard
 def bench_assign_row(gauge, device, dtype, shape):
     tensor, _ = matrix(shape, device, dtype)
@@ -107,17 +110,28 @@ def bench_assign_row(gauge, device, dtype, shape):
     gauge(assign_row, tensor, 1)
 
 
-@one_dtype
+@dtypes
 @shapes
-def bench_assign_picked(gauge, device, dtype, shape):
-    """`t[i, j] = values` on the flattened tensor: k elements scattered."""
+def bench_assign_pairs(gauge, device, dtype, shape):
+    """`t[i, j] = values` with two long tensors: k elements scattered."""
     tensor, k = matrix(shape, device, dtype)
-    values = torch.rand(k, device=device).to(dtype)
-    gauge.work(flop=0, bytes=k * (8 + 2 * dtype.itemsize), items=k)
-    gauge(assign_picked, tensor.view(-1), positions(tensor.numel(), k, device), values)
+    rows, columns = positions(tensor.shape[0], k, device), positions(tensor.shape[1], k, device)
+    gauge.work(flop=0, bytes=k * (2 * 8 + 2 * dtype.itemsize), items=k)
+    gauge(assign_pairs, tensor, rows, columns, torch.rand(k, device=device).to(dtype))
 
 
-@one_dtype
+@dtypes
+@large_at_thorough
+def bench_assign_masked(gauge, device, dtype, shape):
+    """`t[mask] = 0`: the mask is read whole, k elements are written."""
+    tensor, _ = matrix(shape, device, dtype)
+    mask = tensor > tensor.float().mean().to(dtype)
+    n, k = tensor.numel(), int(mask.sum())
+    gauge.work(flop=0, bytes=n + k * dtype.itemsize, items=n)
+    gauge(assign_masked, tensor, mask, 0)
+
+
+@dtypes
 def bench_item(gauge, device, dtype):
     gauge.work(flop=0, bytes=dtype.itemsize, items=1)
     gauge(torch.rand(1, device=device).to(dtype).item)

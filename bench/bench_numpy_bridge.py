@@ -9,49 +9,49 @@ import pytest
 import torch
 
 STANDARD = pytest.mark.gauge(budget="standard")
-SIZES = [3, pytest.param(10**3, marks=STANDARD), 10**6]
-TYPES = ["float64", pytest.param("float32", marks=STANDARD)]
+sizes = pytest.mark.parametrize("n", [3, pytest.param(10**3, marks=STANDARD), 10**6])
+dtypes = pytest.mark.gauge(dtypes=["float64", "float32"])
 
 
-def array_of(n, numpy_dtype):
-    return np.random.default_rng(0).random(n, dtype=numpy_dtype)
+def array_of(n, dtype):
+    return torch.rand(n, dtype=dtype).numpy()
 
 
-@pytest.mark.parametrize("n", SIZES)
-@pytest.mark.parametrize("numpy_dtype", TYPES)
-def bench_tensor(gauge, device, numpy_dtype, n):
-    array = array_of(n, numpy_dtype)
+@dtypes
+@sizes
+def bench_tensor(gauge, device, dtype, n):
+    array = array_of(n, dtype)
     gauge.work(flop=0, bytes=2 * array.nbytes, items=n)
     gauge(torch.tensor, array, device=device)
 
 
-@pytest.mark.parametrize("n", SIZES)
-@pytest.mark.parametrize("numpy_dtype", TYPES)
-def bench_from_numpy(gauge, numpy_dtype, n):
-    gauge.work(flop=0, bytes=0, items=n)
-    gauge(torch.from_numpy, array_of(n, numpy_dtype))
+@dtypes
+@sizes
+def bench_from_numpy(gauge, dtype, n):
+    gauge.work(flop=0, bytes=0)
+    gauge(torch.from_numpy, array_of(n, dtype))
 
 
-@pytest.mark.parametrize("n", SIZES)
-@pytest.mark.parametrize("numpy_dtype", TYPES)
-def bench_as_tensor(gauge, device, numpy_dtype, n):
-    gauge.work(flop=0, bytes=0, items=n)
-    gauge(torch.as_tensor, array_of(n, numpy_dtype), device=device)
+@dtypes
+@sizes
+def bench_as_tensor(gauge, device, dtype, n):
+    gauge.work(flop=0, bytes=0)
+    gauge(torch.as_tensor, array_of(n, dtype), device=device)
 
 
-@pytest.mark.parametrize("n", SIZES)
-@pytest.mark.parametrize("numpy_dtype", TYPES)
-def bench_numpy(gauge, numpy_dtype, n):
-    tensor = torch.from_numpy(array_of(n, numpy_dtype))
-    gauge.work(flop=0, bytes=0, items=n)
+@dtypes
+@sizes
+def bench_numpy(gauge, dtype, n):
+    tensor = torch.from_numpy(array_of(n, dtype))
+    gauge.work(flop=0, bytes=0)
     gauge(tensor.numpy)
 
 
-@pytest.mark.parametrize("n", SIZES)
-@pytest.mark.parametrize("numpy_dtype", TYPES)
-def bench_asarray(gauge, numpy_dtype, n):
-    tensor = torch.from_numpy(array_of(n, numpy_dtype))
-    gauge.work(flop=0, bytes=0, items=n)
+@dtypes
+@sizes
+def bench_asarray(gauge, dtype, n):
+    tensor = torch.from_numpy(array_of(n, dtype))
+    gauge.work(flop=0, bytes=0)
     gauge(np.asarray, tensor)
 
 
@@ -59,10 +59,10 @@ def to_host_array(tensor):
     return tensor.cpu().numpy()
 
 
-@pytest.mark.parametrize("n", SIZES)
-@pytest.mark.parametrize("numpy_dtype", TYPES)
-def bench_cpu_numpy(gauge, device, numpy_dtype, n):
+@dtypes
+@sizes
+def bench_cpu_numpy(gauge, device, dtype, n):
     """What `.numpy()` takes from wherever the tensor is; on the CPU a view."""
-    tensor = torch.from_numpy(array_of(n, numpy_dtype)).to(device)
-    gauge.work(flop=0, bytes=0, items=n)
+    tensor = torch.from_numpy(array_of(n, dtype)).to(device)
+    gauge.work(flop=0, bytes=0)
     gauge(to_host_array, tensor)

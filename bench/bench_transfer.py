@@ -42,8 +42,8 @@ def to_copy(tensor, device):
     return tensor.to(device, copy=True)
 
 
-def pin_then_copy(tensor, device):
-    return tensor.pin_memory().to(device, non_blocking=True)
+def pin_then_copy(tensor, device, non_blocking):
+    return tensor.pin_memory().to(device, non_blocking=non_blocking)
 
 
 @sizes
@@ -82,10 +82,11 @@ def bench_to_device(gauge, device, memory, non_blocking, size):
 
 
 @accelerator
+@blocking
 @sizes
-def bench_pin_then_copy(gauge, device, size):
+def bench_pin_then_copy(gauge, device, non_blocking, size):
     gauge.work(flop=0, bytes=size)
-    gauge(pin_then_copy, host_buffer(size, "pageable"), device)
+    gauge(pin_then_copy, host_buffer(size, "pageable"), device, non_blocking)
 
 
 @accelerator

@@ -27,7 +27,7 @@ DTYPES = (
 _UNSUPPORTED = re.compile(
     r"not implemented for '|Could not run 'aten::|not (yet |currently )?supported|"
     r"(does not|doesn't|do not) (currently )?support|no kernel image is available|"
-    r"requires compute capability|unsupported (dtype|scalar ?type|device)|"
+    r"requires compute capability|could not infer output dtype|unsupported (dtype|scalar ?type|device)|"
     r"not compiled with|expected (m1|mat1|self) .* to have the same dtype .* but got",
     re.IGNORECASE,
 )
