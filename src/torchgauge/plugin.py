@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torchgauge.measure.cases import Selection
     from torchgauge.measure.gauge import Gauge
 
+COLLECTION = "torchgauge-collection"
 ROUNDS = "torchgauge-rounds"
 WORKER = "torchgauge-worker"
 _GAUGE: pytest.StashKey[Any] = pytest.StashKey()
@@ -77,9 +78,11 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError
 
     try:
-        from torchgauge.measure.setup import rounds
+        from torchgauge.measure.setup import plugins
 
-        config.pluginmanager.register(rounds(config, worker, refuse), ROUNDS)
+        collection, rounds = plugins(config, worker, refuse)
+        config.pluginmanager.register(collection, COLLECTION)
+        config.pluginmanager.register(rounds, ROUNDS)
     except ImportError as error:
         refuse(f"{error.name} is missing: pip install 'torchgauge[run]'")
     except TorchgaugeError as error:
@@ -98,9 +101,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     try:
         cases.parametrize(metafunc, _selection(metafunc.config))
     except TorchgaugeError as error:
-        rounds: Any = metafunc.config.pluginmanager.get_plugin(ROUNDS)
-        if rounds is not None:  # pytest takes an error raised here for one of the file: refuse later
-            rounds.wrong_mark = str(error)
+        collection: Any = metafunc.config.pluginmanager.get_plugin(COLLECTION)
+        if collection is not None:  # pytest takes an error raised here for one of the file: refuse later
+            collection.wrong_mark = str(error)
         pytest.fail(str(error), pytrace=False)
 
 
@@ -136,9 +139,9 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]
 
 def _selection(config: pytest.Config) -> Selection:
     """Give what was chosen for measuring; a plain pytest run rehearses on the CPU in the first dtype."""
-    rounds: Any = config.pluginmanager.get_plugin(ROUNDS)
-    if rounds is not None:
-        chosen: Selection = rounds.selection
+    collection: Any = config.pluginmanager.get_plugin(COLLECTION)
+    if collection is not None:
+        chosen: Selection = collection.selection
         return chosen
     from torchgauge.measure.budget import BUDGETS
     from torchgauge.measure.cases import Selection

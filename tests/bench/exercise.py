@@ -18,6 +18,7 @@ import pytest
 import torch
 
 from torchgauge.measure import rounds
+from torchgauge.measure.collect import CASE
 from torchgauge.measure.instruments import Observation, Visit
 from torchgauge.measure.subject import Subject
 
@@ -149,7 +150,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     smallest: dict[Any, tuple[float, pytest.Item]] = {}
     for item in items:
-        case = item.stash[rounds.CASE]
+        case = item.stash[CASE]
         if any(word in case.id for word in TOO_SLOW):
             continue
         sizes = {key: extent(value) for key, value in case.params.items()}

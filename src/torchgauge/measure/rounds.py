@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 import sys
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,8 @@ import pytest
 from _pytest.runner import runtestprotocol
 
 from torchgauge.errors import TorchgaugeError
-from torchgauge.measure import cases, device, environment
-from torchgauge.measure.budget import Budget
+from torchgauge.measure import device, environment
+from torchgauge.measure.collect import CASE, Collection
 from torchgauge.measure.feed import feed
 from torchgauge.measure.gauge import Gauge, GaugeUseError
 from torchgauge.measure.instruments import Instrument, Observation, Visit, by_name
@@ -27,8 +27,6 @@ from torchgauge.measure.journal import Journal
 from torchgauge.measure.schedule import Allowance, order
 from torchgauge.measure.worker import Worker
 from torchgauge.record import Case, Config
-
-CASE = pytest.StashKey[Case]()
 
 
 class Rounds:
@@ -40,7 +38,7 @@ class Rounds:
         path: Path,
         run_id: str,
         config: Config,
-        selection: cases.Selection,
+        collection: Collection,
         process: int,
         worker: Worker | None,
         refuse: Any,
@@ -48,7 +46,8 @@ class Rounds:
         self._path = path
         self._run_id = run_id
         self._config = config
-        self.selection = selection
+        self._collection = collection
+        self._budget = collection.selection.budget
         self._process = process
         self._worker = worker
         self._refuse = refuse
@@ -58,91 +57,9 @@ class Rounds:
         self._visit: tuple[Case, Visit, bool] | None = None
         self._problem: tuple[str, str, str] | None = None
         self._last: bool = False
-        self._broken_files: list[tuple[str, str]] = []
         self._rounds = config.rounds
         self._modules = 0
         self._visited: set[str] = set()
-        self.wrong_mark: str | None = None
-        """What a mark says wrongly, where it showed while its file was collected; refused after that."""
-        self._found = 0
-        self._outside = 0
-
-    @property
-    def budget(self) -> Budget:
-        """The run's budget."""
-        return self.selection.budget
-
-    # Collection
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        """Keep the benchmarks of this budget, give each its Case, skip what its marks rule out."""
-        if self.wrong_mark is not None:
-            self._refuse(self.wrong_mark)
-        kept: list[pytest.Item] = []
-        for item in items:
-            if not (isinstance(item, pytest.Function) and is_benchmark(item)):
-                if self._worker is None:
-                    kept.append(item)
-                continue
-            self._found += 1
-            try:
-                if cases.outside_budget(item, self.budget):
-                    self._outside += 1
-                    continue
-                case = cases.case_of(item)
-                reason = cases.skip_reason(item, case)
-            except TorchgaugeError as error:
-                self._refuse(str(error))
-            item.stash[CASE] = case
-            if reason:
-                item.add_marker(pytest.mark.skip(reason=reason))
-            kept.append(item)
-        self._refuse_twins(kept)
-        dropped = [item for item in items if item not in set(kept)]
-        if dropped:
-            config.hook.pytest_deselected(items=dropped)
-        items[:] = kept
-
-    def _refuse_twins(self, items: list[pytest.Item]) -> None:
-        seen: dict[str, str] = {}
-        for item in items:
-            case = item.stash.get(CASE, None)
-            if case is not None and case.id in seen:
-                self._refuse(
-                    f"{seen[case.id]} and {item.nodeid} share the case id {case.id}; rename one of them"
-                )
-            elif case is not None:
-                seen[case.id] = item.nodeid
-
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Remember a file that could not be imported; it becomes a failure line."""
-        if report.failed:
-            self._broken_files.append((report.nodeid, _last_line(report.longreprtext)))
-
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """List the cases if that was asked for; refuse a run without any."""
-        chosen = [item.stash[CASE] for item in session.items if CASE in item.stash]
-        if self._worker is not None and session.config.option.collectonly:
-            for case in chosen:
-                print(case.id, file=self._worker.stdout)
-            self._worker.stdout.flush()
-        if chosen or self._broken_files or self._worker is None:
-            return
-        where = " ".join(self._config.paths)
-        if not self._found:
-            self._refuse(
-                f"no benchmarks in {where}: looked for functions bench_* that take `gauge`, in bench_*.py"
-            )
-        if self._outside == self._found:
-            self._refuse(f"all {self._found} benchmarks belong to a larger budget; say --budget thorough")
-        expression = session.config.option.keyword
-        cause = f"-k {expression!r} matches none" if expression else "the arguments after -- leave none"
-        self._refuse(
-            f"{cause} of {self._found} benchmarks; list them with: torchgauge run {where} --collect-only"
-        )
-
-    # The run
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool | None:
@@ -176,10 +93,10 @@ class Rounds:
 
     def _open(self) -> None:
         checkout = Path(self._config.paths[0].partition("::")[0]) if self._config.paths else Path()
-        surroundings = environment.collect(self.selection.devices, checkout)
+        surroundings = environment.collect(self._collection.selection.devices, checkout)
         self._journal = Journal(self._path, self._run_id, self._config, surroundings, self._process)
         self._instrument = by_name("time")()
-        for nodeid, message in self._broken_files:
+        for nodeid, message in self._collection.broken_files:
             group = Path(nodeid).stem.removeprefix("bench_")
             broken = Case(id=f"{group}/", group=group, name="", device="", dtype=None)
             if broken.id not in self._journal.closed_cases:
@@ -188,7 +105,7 @@ class Rounds:
 
     def _run(self, session: pytest.Session, items: dict[str, pytest.Item]) -> None:
         journal = self._open_journal
-        allowance = Allowance(self.budget, self._config.processes - self._process)
+        allowance = Allowance(self._budget, self._config.processes - self._process)
         active = [key for key, item in items.items() if key not in journal.closed_cases]
         planned = len(active) * self._config.rounds
         if self._worker is not None:
@@ -226,7 +143,7 @@ class Rounds:
 
         One more round always follows, so that each case knows its last visit when it comes.
         """
-        seconds, spent = self.budget.seconds, time.monotonic() - self._begin
+        seconds, spent = self._budget.seconds, time.monotonic() - self._begin
         if seconds is None:
             return
         possible = int(1.2 * seconds / self._config.processes / (spent / done))
@@ -296,7 +213,7 @@ class Rounds:
         journal.note(case, seen[0].samples)
         width = journal.estimate(case, 0.05 if case.device == "cpu" else 0.5)
         half = width.relative_half_width
-        if width.clusters >= 3 and half is not None and half <= self.budget.half_width:
+        if width.clusters >= 3 and half is not None and half <= self._budget.half_width:
             seen[0].conditions["stop"] = "interval"
             self._last = True
         if self._last and self._process == self._config.processes - 1:
@@ -356,20 +273,8 @@ class Rounds:
             self._worker.progress.say(line)
 
 
-def is_benchmark(item: pytest.Item) -> bool:
-    """Whether the item asks for torchgauge's own `gauge` fixture."""
-    info = getattr(item, "_fixtureinfo", None)
-    found: Sequence[Any] = info.name2fixturedefs.get("gauge", ()) if info is not None else ()
-    return bool(found) and getattr(found[-1].func, "__module__", "") == "torchgauge.plugin"
-
-
 def _skip_reason(report: pytest.TestReport) -> str:
     where = report.longrepr
     if isinstance(where, tuple):
         return str(where[2]).removeprefix("Skipped: ")
     return str(getattr(report, "wasxfail", "") or "skipped")
-
-
-def _last_line(text: str) -> str:
-    lines = [line for line in text.splitlines() if line.startswith("E ")] or text.splitlines() or [""]
-    return lines[-1].removeprefix("E").strip()[:300]

@@ -1,4 +1,4 @@
-"""From pytest's options to a `Rounds` plugin, checked before anything is measured."""
+"""From pytest's options to the plugins of a run, checked before anything is measured."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ from torchgauge import __version__
 from torchgauge.errors import TorchgaugeError
 from torchgauge.measure import cases, device
 from torchgauge.measure.budget import BUDGETS
+from torchgauge.measure.collect import Collection
 from torchgauge.measure.rounds import Rounds
 from torchgauge.measure.worker import Worker
 from torchgauge.record import Config, run_file_name
 
 
-def rounds(config: pytest.Config, worker: Worker | None, refuse: Callable[[str], NoReturn]) -> Rounds:
-    """Resolve devices, dtypes, budget and file, and make the plugin that measures.
+def plugins(
+    config: pytest.Config, worker: Worker | None, refuse: Callable[[str], NoReturn]
+) -> tuple[Collection, Rounds]:
+    """Resolve devices, dtypes, budget and file, and make the plugins that collect and measure.
 
     Raises:
         TorchgaugeError: an option names what is not there.
@@ -58,11 +61,12 @@ def rounds(config: pytest.Config, worker: Worker | None, refuse: Callable[[str],
         seed=secrets.randbits(32) if seed is None else seed,
         pytest_args=list(worker.pytest_args) if worker is not None else [],
     )
-    return Rounds(
+    collection = Collection(chosen.paths, cases.Selection(devices, dtypes, budget), worker, refuse)
+    return collection, Rounds(
         path=path,
         run_id=run_id,
         config=chosen,
-        selection=cases.Selection(devices, dtypes, budget),
+        collection=collection,
         process=option("gauge_process"),
         worker=worker,
         refuse=refuse,
