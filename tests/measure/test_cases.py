@@ -172,33 +172,6 @@ def test_a_mark_on_one_parameter_puts_that_one_into_a_larger_budget(fake_run: Fa
     assert found == ["a/it[cpu,n=1048576]", "a/it[cpu,n=8]"]
 
 
-# Marks that are wrong
-
-
-@pytest.mark.parametrize(
-    ("words", "cause"),
-    [
-        ("dtype=['float32']", "not dtype"),
-        ("['float32']", "positional"),
-        ("dtypes=['float31']", "unknown dtype 'float31'"),
-        ("quick=['nope']", "unknown dtype 'nope'"),
-        ("budget='huge'", "unknown budget 'huge'"),
-    ],
-)
-@pytest.mark.parametrize("arguments", ["gauge", "gauge, dtype"])
-def test_a_wrong_mark_is_refused_before_anything_is_measured(
-    fake_run: FakeRun, words: str, cause: str, arguments: str
-) -> None:
-    text = mark(words, f"def bench_it({arguments}):\n    gauge(int)\n")
-    text += "def bench_other(gauge):\n    gauge(int)\n"
-    fake_run.pytester.path.joinpath("bench_a.py").write_text("import pytest\n" + text, "utf-8")
-    result = fake_run()
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    assert cause in result.stderr.str()
-    assert "bench_it" in result.stderr.str()
-    assert fake_run.files == []
-
-
 # Ids
 
 
@@ -227,14 +200,3 @@ def test_parameters_that_are_objects_are_named_in_words(fake_run: FakeRun) -> No
 def test_a_benchmark_in_a_class_is_named_with_it(fake_run: FakeRun) -> None:
     text = "class TestSmall:\n    def bench_it(self, gauge):\n        gauge(int)\n"
     assert measured(fake_run, text)[0] == ["a/TestSmall.it[cpu]"]
-
-
-def test_two_benchmarks_with_the_same_id_are_refused_by_their_names(fake_run: FakeRun) -> None:
-    for folder in ("one", "two"):
-        fake_run.pytester.mkpydir(folder).joinpath("bench_a.py").write_text(
-            "def bench_it(gauge):\n    gauge(int)\n"
-        )
-    result = fake_run()
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*one/bench_a.py::bench_it and two/bench_a.py::bench_it share the case id*"])
-    assert fake_run.files == []

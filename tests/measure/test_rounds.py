@@ -214,17 +214,6 @@ def test_several_failures_are_each_recorded_once(fake_run: FakeRun) -> None:
     assert sorted(failure.error for failure in run.failures) == ["IndexError", "ZeroDivisionError"]
 
 
-def test_a_file_that_does_not_import_is_a_failure_and_the_others_run_on(fake_run: FakeRun) -> None:
-    bench(fake_run, bench_sound)
-    bench(fake_run, name="bench_broken", head="import a_module_that_is_not_there\n")
-    assert fake_run("--continue-on-collection-errors").ret == 1
-    run = fake_run.run
-    assert names(run.measurements) == ["sound"]
-    (failure,) = run.failures
-    assert (failure.stage, failure.case.group) == ("collection", "broken")
-    assert "a_module_that_is_not_there" in failure.message
-
-
 def test_a_run_told_to_stop_at_the_first_failure_is_interrupted(fake_run: FakeRun) -> None:
     bench(fake_run, head=TWELVE.replace("gauge(int)", "gauge(lambda: 1 / 0)"))
     assert fake_run("-x").ret == 1

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
+import synthetic
 from torchgauge.record import (
-    SCHEMA,
     Accelerator,
     Case,
-    Config,
     End,
     Environment,
     Failure,
@@ -19,12 +19,12 @@ from torchgauge.record import (
     Skip,
     Summary,
     Torch,
-    Work,
 )
 
 
 @pytest.fixture
 def environment() -> Environment:
+    """No field is None, and the fingerprints of these values are known."""
     return Environment(
         machine=Machine(
             host="loom",
@@ -93,54 +93,22 @@ def environment() -> Environment:
 
 @pytest.fixture
 def header(environment: Environment) -> Header:
-    config = Config(
-        torchgauge="0.1.0",
-        paths=["bench"],
-        devices=["cpu", "cuda:0"],
-        dtypes=None,
-        keyword=None,
-        budget="quick",
-        instruments=["time"],
-        rounds=3,
-        processes=1,
-        seed=7,
-    )
-    return Header(
-        schema=SCHEMA,
-        id="1a2b3c4d",
-        started="2026-03-01T12:00:00+00:00",
-        environment=environment,
-        config=config,
-    )
+    return msgspec.structs.replace(synthetic.header(("cpu", "cuda:0")), environment=environment)
 
 
 @pytest.fixture
 def case() -> Case:
-    return Case(
-        id="matmul/square[cpu,float32,n=256]",
-        group="matmul",
-        name="square",
-        device="cpu",
-        dtype="float32",
-        params={"n": 256},
-    )
+    return synthetic.case("matmul", "square", n=256)
 
 
 @pytest.fixture
 def measurement(case: Case) -> Measurement:
-    return Measurement(
-        case=case,
-        instrument="time",
-        metric="time",
-        unit="s",
-        method="host-clock",
-        round=0,
-        process=0,
+    line, *_ = synthetic.measurements(case, 1.25e-5, flop=2 * 256.0**3, bytes=3 * 256.0**2 * 4)
+    return msgspec.structs.replace(
+        line,
         samples=[1.25e-5, 1.5e-5, 1.75e-5],
         loops=64,
         summary=Summary(count=3, min=1.25e-5, p05=1.275e-5, median=1.5e-5, mean=1.5e-5, max=1.75e-5),
-        work=Work(flop=2 * 256.0**3, bytes=3 * 256.0**2 * 4),
-        conditions={"stop": "time"},
         warnings=["a warning – with signs µ"],
     )
 
@@ -157,11 +125,5 @@ def skip(case: Case) -> Skip:
 
 @pytest.fixture
 def end() -> End:
-    return End(
-        finished="2026-03-01T12:01:00+00:00",
-        measured=1,
-        failed=1,
-        skipped=1,
-        wall_seconds=60.0,
-        timed_seconds=40.0,
-    )
+    finished = "2026-03-01T12:01:00+00:00"
+    return End(finished=finished, measured=1, failed=1, skipped=1, wall_seconds=60.0, timed_seconds=40.0)
