@@ -95,5 +95,17 @@ def test_dtypes_are_held_against_float32_on_the_same_device_at_the_largest_size(
     assert [field.weight for field in fields] == [-50, 0, 50] * 2
 
 
+def test_a_heat_map_compares_dtypes_where_each_of_them_has_something_to_do():
+    cases = [
+        (synthetic.case("c", "method", "cpu", dtype, method=method), 1e-5, {"bytes": 0.0 if idle else 8.0})
+        for method, nothing in (("double", "float64"), ("float", "float32"), ("half", "float16"))
+        for dtype in ("float32", "float64")
+        for idle in [dtype == nothing]
+    ]
+    found = heat_map(parts(cases), {"5eed0001": "A"})
+    assert found is not None
+    assert [at for _, at, _ in found.rows] == ["method = half"]
+
+
 def test_one_dtype_alone_has_no_heat_map():
     assert heat_map(parts([(synthetic.case("g", "b"), 1e-5, {})]), {"5eed0001": "A"}) is None

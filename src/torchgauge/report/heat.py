@@ -75,7 +75,8 @@ def heat_map(
 
 
 def _largest(rows: Sequence[Row]) -> tuple[Row, dict[tuple[str, str, str], Row]] | None:
-    """Choose the parameters with the most dtypes, and of those the largest."""
+    """Choose the parameters with the most dtypes; of those the ones at which work is done in each of them
+    (a conversion to the dtype that is there already is none), and of those the largest."""
     points: dict[str, dict[tuple[str, str, str], Row]] = {}
     for row in rows:
         if row["value"] and row["dtype"]:
@@ -89,9 +90,10 @@ def _largest(rows: Sequence[Row]) -> tuple[Row, dict[tuple[str, str, str], Row]]
     if not usable:
         return None
 
-    def rank(found: dict[tuple[str, str, str], Row]) -> tuple[int, float]:
+    def rank(found: dict[tuple[str, str, str], Row]) -> tuple[int, int, float]:
         params = next(iter(found.values()))["params"]
-        return len(found), math.prod(size_of(value) or 1.0 for value in params.values())
+        idle = sum(row["bytes"] == 0 and not row["flop"] for row in found.values())
+        return len(found), -idle, math.prod(size_of(value) or 1.0 for value in params.values())
 
     best = max(usable, key=rank)
     return next(iter(best.values())), best
