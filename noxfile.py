@@ -29,7 +29,7 @@ NOX = ROOT / ".nox"
 
 # What the sessions import; pip's names differ from these by `_` for `-` alone.
 MEASURE = ("torch", "numpy", "pytest", "pytest_benchmark", "msgspec", "rich")
-REPORT = ("numpy", "pandas", "scipy", "matplotlib", "jinja2", "msgspec", "rich")
+REPORT = ("numpy", "pandas", "matplotlib", "jinja2", "msgspec", "rich")
 BOTH = tuple(dict.fromkeys(MEASURE + REPORT))
 LINT = (*BOTH, "ruff", "mypy")  # mypy reads the types of all that src/ imports
 TESTS = (*BOTH, "hypothesis", "jsonschema")

@@ -22,7 +22,7 @@ dtypes = pytest.mark.gauge(dtypes=["float32", "float64", "bfloat16", "float16", 
 def matrix(shape, device, dtype):
     rows, columns, k = SHAPES[shape]
     # a block repeated: 16 M random numbers would cost 0.1 s in every round
-    block = torch.rand(min(rows, 64), columns, device=device).to(dtype)
+    block = (100 * torch.rand(min(rows, 64), columns, device=device)).to(dtype)
     return block.repeat(-(-rows // 64), 1)[:rows].contiguous(), k
 
 

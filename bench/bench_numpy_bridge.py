@@ -13,6 +13,11 @@ sizes = pytest.mark.parametrize("n", [3, pytest.param(10**3, marks=STANDARD), 10
 dtypes = pytest.mark.gauge(dtypes=["float64", "float32"])
 
 
+def crossing(array, device):
+    """Bytes that move: a tensor on the host shares the array's memory, one elsewhere is a copy."""
+    return 0 if device.type == "cpu" else 2 * array.nbytes
+
+
 def array_of(n, dtype):
     return torch.rand(n, dtype=dtype).numpy()
 
@@ -35,8 +40,9 @@ def bench_from_numpy(gauge, dtype, n):
 @dtypes
 @sizes
 def bench_as_tensor(gauge, device, dtype, n):
-    gauge.work(flop=0, bytes=0)
-    gauge(torch.as_tensor, array_of(n, dtype), device=device)
+    array = array_of(n, dtype)
+    gauge.work(flop=0, bytes=crossing(array, device))
+    gauge(torch.as_tensor, array, device=device)
 
 
 @dtypes
@@ -63,6 +69,7 @@ def to_host_array(tensor):
 @sizes
 def bench_cpu_numpy(gauge, device, dtype, n):
     """What `.numpy()` takes from wherever the tensor is; on the CPU a view."""
-    tensor = torch.from_numpy(array_of(n, dtype)).to(device)
-    gauge.work(flop=0, bytes=0)
+    array = array_of(n, dtype)
+    tensor = torch.from_numpy(array).to(device)
+    gauge.work(flop=0, bytes=crossing(array, device))
     gauge(to_host_array, tensor)

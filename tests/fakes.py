@@ -5,9 +5,10 @@ Times are seconds; readings of `FakeNow` are whole nanoseconds, as those of `tim
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,7 @@ class FakeClock:
     """
 
     method = "fake"
+    waits = False
 
     def __init__(
         self,
@@ -188,9 +190,12 @@ class FakeRun:
         self.visits: list[Visit] = []
         self.samples: tuple[float, ...] = (1e-6, 2e-6, 3e-6)
         surroundings = _surroundings()
+        self.current: list[str] = []
+        """The device that was the current one in each visit."""
         gc.freeze()  # each run ends with several collections: leave torch out of them
         monkeypatch.setattr(environment, "collect", lambda *_: surroundings)
         monkeypatch.setattr(rounds, "by_name", lambda _: self._instrument)
+        monkeypatch.setattr(rounds.device, "current", self._make_current)
 
     def __call__(self, *arguments: str, rounds: int = 1, device: str = "cpu", budget: str = "quick") -> Any:
         """Run pytest with `--gauge-measure`."""
@@ -204,6 +209,11 @@ class FakeRun:
             "no:hypothesispytest",
         ]
         return self.pytester.runpytest_inprocess(*words, f"--gauge-budget={budget}", *arguments)
+
+    @contextlib.contextmanager
+    def _make_current(self, place: str) -> Iterator[None]:
+        self.current.append(place)
+        yield
 
     @property
     def files(self) -> list[Path]:

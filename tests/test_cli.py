@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
+import synthetic
 import torchgauge
 import torchgauge.measure.setup
 from torchgauge import cli
@@ -112,6 +113,8 @@ def results(project: Path) -> list[Path]:
         (["--instruments", "time,astrology"], ["unknown instrument"]),
         (["--results", "file"], ["file: can't be written", "--results"]),
         (["--results", "file/below"], ["can't be written", "--results"]),
+        (["--benchmark-json", "bench"], ["bench: can't be written: it is a folder", "--benchmark-json"]),
+        (["--benchmark-json", "no/out.json"], ["there is no folder no", "--benchmark-json"]),
         (["--resume", "missing.jsonl"], ["missing.jsonl: no such run file"]),
         (["--resume", "file"], ["not a run file"]),
         (["--resume", "file", "--budget", "quick"], ["--resume goes on with the run's own settings"]),
@@ -212,6 +215,40 @@ def test_a_file_that_is_no_run_is_one_line(
 )
 def test_wrong_usage_is_one_line_that_points_to_the_help(command, words: list[str]) -> None:
     refused(command(*words), "--help")
+
+
+@pytest.mark.parametrize("target", [".", "/", "bench"])
+@pytest.mark.parametrize(
+    "words", [["report"], ["report", "--format", "markdown"], ["export", "--format", "csv"]]
+)
+def test_a_folder_as_the_output_is_one_line(command, project: Path, words: list[str], target: str) -> None:
+    path = synthetic.write(synthetic.run(rounds=1), project)
+    refused(command(*words, str(path), "-o", target), "can't be written", "-o")
+
+
+def test_the_same_run_twice_is_refused(command, project: Path) -> None:
+    path = synthetic.write(synthetic.run(rounds=1), project)
+    refused(command("show", str(path), str(path)), "name it once")
+
+
+def test_a_file_whose_name_begins_with_a_dash_is_read_after_two_dashes(command, project: Path) -> None:
+    synthetic.write(synthetic.run(rounds=1), project).rename(project / "-run.jsonl")
+    assert command("show", "--", "-run.jsonl").code == 0
+
+
+def test_a_terminal_that_knows_no_greek_gets_question_marks_and_all_the_rest(project: Path) -> None:
+    path = synthetic.write(synthetic.run(rounds=1), project)
+    done = subprocess.run(
+        [sys.executable, "-m", "torchgauge", "show", path],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "?s" in done.stdout
+    assert "µ" not in done.stdout
 
 
 def test_what_is_not_installed_is_named_with_its_cure(command, monkeypatch: pytest.MonkeyPatch) -> None:

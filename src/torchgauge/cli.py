@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 
@@ -26,11 +27,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     passed: list[str] = []
-    if "--" in words:
+    if "--" in words and words[:1] == ["run"]:
         passed = words[words.index("--") + 1 :]
         words = words[: words.index("--")]
     options = _parser().parse_args(words)
     options.pytest_args = passed
+    for stream in (sys.stdout, sys.stderr):  # a terminal that knows no µ gets a ? for it
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     act: Callable[[argparse.Namespace], int] = options.act
     try:
         return act(options)
@@ -52,8 +56,11 @@ def run(options: argparse.Namespace) -> int:
     """Measure benchmarks and write a run file."""
     from pathlib import Path
 
+    from torchgauge.files import check_writable
     from torchgauge.measure import launch
 
+    if options.benchmark_json is not None:
+        check_writable(Path(options.benchmark_json), "--benchmark-json")
     if options.resume is not None:
         named = [name for name in _RUN_ONLY if getattr(options, name) is not None]
         if options.paths or options.pytest_args or named:
@@ -69,7 +76,6 @@ def run(options: argparse.Namespace) -> int:
             rounds=options.rounds,
             processes=options.processes or 1,
             seed=options.seed,
-            benchmark_json=options.benchmark_json,
             collect_only=bool(options.collect_only),
             pytest_args=options.pytest_args,
         )
@@ -78,15 +84,20 @@ def run(options: argparse.Namespace) -> int:
                 raise TorchgaugeError(f"{path}: no such file or folder; name the folder of your benchmarks")
         outcome = launch.new(request, Path(options.results or "results"))
     if outcome.path is not None:
-        _after_run(outcome.path, page=options.report and outcome.code in (0, 1))
+        _after_run(outcome.path, options.benchmark_json, page=options.report and outcome.code in (0, 1))
     return outcome.code
 
 
-def _after_run(path: Path, *, page: bool) -> None:
-    """Show the tables and write the page, where the reading side is installed."""
+def _after_run(path: Path, benchmark_json: str | None, *, page: bool) -> None:
+    """Write pytest-benchmark's JSON; show the tables and write the page, where pandas is installed."""
+    from torchgauge.files import replace
     from torchgauge.record import read
 
     loaded = read(path)
+    if benchmark_json is not None:
+        from torchgauge.analysis.pytest_benchmark import pytest_benchmark
+
+        replace(type(path)(benchmark_json), pytest_benchmark(loaded), "--benchmark-json")
     try:
         from torchgauge.report import terminal
 
@@ -95,7 +106,7 @@ def _after_run(path: Path, *, page: bool) -> None:
             from torchgauge.report import html
 
             target = path.with_suffix(".html")
-            _write(target, html.render([loaded]))
+            replace(target, html.render([loaded]).encode())
             print(f"page: {target}")
     except ModuleNotFoundError as error:  # a machine that only measures
         print(f"no tables: {error.name} is missing; {_extra('report')}", file=sys.stderr)
@@ -114,6 +125,8 @@ def report(options: argparse.Namespace) -> int:
     """Write a page or Markdown."""
     from pathlib import Path
 
+    from torchgauge.files import replace
+
     runs = _read(options.runs)
     if options.format == "markdown":
         from torchgauge.report import markdown
@@ -127,7 +140,7 @@ def report(options: argparse.Namespace) -> int:
         sys.stdout.write(text)
         return 0
     target = Path(options.output or "report.html")
-    _write(target, text)
+    replace(target, text.encode())
     print(target)
     return 0
 
@@ -155,26 +168,17 @@ def _read(names: Sequence[str]) -> list[Run]:
     from torchgauge.record import read
 
     runs = [read(name) for name in names]
+    known: dict[str, Run] = {}
+    for run in runs:
+        if known.setdefault(run.id, run) is not run:
+            raise TorchgaugeError(f"{run.path}: is run {run.id}, as {known[run.id].path} is; name it once")
     for warning in (warning for run in runs for warning in run.warnings):
         print(f"torchgauge: warning: {warning}", file=sys.stderr)
     return runs
 
 
-def _write(target: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    partial = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(target)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise TorchgaugeError(
-            f"{target}: can't be written: {error.strerror}; choose another with -o"
-        ) from None
-
-
 _RUN_ONLY = (
-    "device", "dtype", "keyword", "budget", "rounds", "processes", "seed", "benchmark_json", "collect_only",
+    "device", "dtype", "keyword", "budget", "rounds", "processes", "seed", "collect_only",
     "results", "instruments",
 )  # fmt: skip
 

@@ -114,14 +114,6 @@ def test_pytest_benchmark_compares_what_we_export(run, tmp_path):
     assert "Failed to load" not in done.stdout + done.stderr
 
 
-def test_without_pytest_benchmark_the_statistics_are_the_same(run):
-    data = [value for line in run.measurements if line.metric == "time" for value in line.samples][:101]
-    theirs, ours = export._stats(data), export._own_stats(data)
-    assert set(theirs) - {"data", "iterations"} == set(ours)
-    for name in ("min", "max", "mean", "stddev", "median", "total", "ops", "rounds", "stddev_outliers"):
-        assert ours[name] == pytest.approx(theirs[name]), name
-
-
 @pytest.mark.parametrize("format", ["csv", "parquet", "pytest-benchmark"])
 @pytest.mark.parametrize("failures", [None, []])
 def test_a_run_without_measurements_exports(format, failures, tmp_path):

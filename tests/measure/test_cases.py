@@ -197,6 +197,15 @@ def test_parameters_that_are_objects_are_named_in_words(fake_run: FakeRun) -> No
     assert found == sorted(f"a/it[cpu,v={v}]" for v in ["int8", "ReLU", "relu", "None", "True", "0.5", "ab"])
 
 
+def test_an_object_without_a_name_is_named_without_its_place_in_memory(fake_run: FakeRun) -> None:
+    text = (
+        "class Thing:\n    pass\n\n@pytest.mark.parametrize('v', [Thing()])\n"
+        "def bench_it(gauge, v):\n    gauge(int)\n"
+    )
+    found, _ = measured(fake_run, text)
+    assert found == ["a/it[cpu,v=<bench_a.Thing object>]"]
+
+
 def test_a_benchmark_in_a_class_is_named_with_it(fake_run: FakeRun) -> None:
     text = "class TestSmall:\n    def bench_it(self, gauge):\n        gauge(int)\n"
     assert measured(fake_run, text)[0] == ["a/TestSmall.it[cpu]"]

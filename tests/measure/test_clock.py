@@ -101,6 +101,25 @@ def test_the_sleep_stays_as_it_is_while_the_host_is_quick(now: FakeNow, queue: F
     assert len(set(queue.sleeps)) == 1
 
 
+def test_the_sleep_is_short_again_after_one_slow_block(now: FakeNow, queue: FakeQueue) -> None:
+    clock = EventClock(queue, now)
+    for host in (5e-6, 15e-3, 5e-6, 5e-6):
+        clock.time(queue.kernel(host=host, device=1e-3))
+    assert queue.sleeps[2] == EventClock.longest_sleep
+    assert queue.sleeps[3] == queue.sleeps[0] == EventClock.shortest_sleep
+
+
+@pytest.mark.parametrize("host", [5e-6, 300e-6, 6e-3, 12e-3, 30e-3])
+def test_a_host_that_is_slow_is_not_taken_for_one_that_waits(
+    now: FakeNow, queue: FakeQueue, host: float
+) -> None:
+    clock = EventClock(queue, now)
+    for _ in range(20):
+        clock.time(queue.kernel(host=host, device=1e-6))
+    assert not clock.waits
+    assert len(queue.sleeps) == 20
+
+
 def test_a_call_that_waits_for_the_device_waits_out_the_sleep_and_no_more(
     now: FakeNow, queue: FakeQueue
 ) -> None:
@@ -114,8 +133,10 @@ def test_a_call_that_waits_for_the_device_waits_out_the_sleep_and_no_more(
         block = clock.time(call)
         assert block.starved  # the device has run dry when the host comes back
         assert block.seconds == pytest.approx(1e-6)
-    assert max(queue.sleeps) <= EventClock.longest_sleep
-    assert now.seconds < 10 * 2 * EventClock.longest_sleep
+    assert clock.waits
+    assert len(queue.sleeps) == 4  # then it is known, and its submission is no longer the sleep's
+    assert block.submit == pytest.approx(1e-6)
+    assert now.seconds < 2 * EventClock.longest_sleep
 
 
 def test_the_event_clock_is_told_apart_by_metric_and_method(now: FakeNow, queue: FakeQueue) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 
 import pytest
@@ -90,6 +91,24 @@ def test_what_torch_lacks_is_told_from_a_mistake_by_its_words(call) -> None:
 @pytest.mark.parametrize(
     "error",
     [
+        RuntimeError("cumsum_cuda_kernel does not have a deterministic implementation, but you set …"),
+        RuntimeError("Deterministic behavior was enabled …, but this operation is not deterministic because"),
+        RuntimeError("self.size(1) needs to be greater than 16 and a multiple of 8, but got 8191"),
+        RuntimeError(
+            "`fused=True` requires all the params to be floating point Tensors of supported devices"
+        ),
+        TypeError(
+            "Cannot convert a MPS Tensor to float64 dtype as the MPS framework doesn't support float64."
+        ),
+    ],
+)
+def test_what_torch_says_on_other_devices_is_a_reason_to_skip(error: Exception) -> None:
+    assert device.unsupported(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.\nGPU 0 has …"),
         RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried …"),
         RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 4 bytes."),
@@ -107,6 +126,9 @@ def test_running_out_of_memory_is_a_reason_to_skip(error: Exception) -> None:
         ValueError("loss is 3.2"),
         AssertionError("not implemented for 'Int'"),
         ZeroDivisionError("not supported"),
+        TypeError("'tuple' object does not support item assignment"),
+        TypeError("'<' not supported between instances of 'str' and 'int'"),
+        ValueError("this file is not supported"),
         TypeError("unsupported operand type(s) for +: 'int' and 'str'"),
     ],
 )
@@ -146,9 +168,20 @@ def test_the_host_clock_on_a_device_synchronizes_that_device(monkeypatch: pytest
     assert waited == ["cuda:1", "call", "cuda:1"]
 
 
-def test_nothing_waits_for_the_cpu_and_nothing_is_released_on_it() -> None:
+def test_nothing_waits_for_the_cpu_and_its_freed_memory_goes_back_to_the_system(monkeypatch) -> None:
+    trimmed = []
+    monkeypatch.setattr(device, "_malloc_trim", trimmed.append)
     assert device.synchronizer("cpu") is None
     device.release("cpu")
+    assert trimmed == [0]
+
+
+def test_a_cuda_device_is_the_current_one_meanwhile_and_the_cpu_needs_nothing(monkeypatch) -> None:
+    asked = []
+    monkeypatch.setattr(torch.cuda, "device", lambda place: asked.append(place) or contextlib.nullcontext())
+    with device.current("cuda:1"), device.current("cpu"):
+        pass
+    assert asked == ["cuda:1"]
 
 
 def test_cached_memory_goes_back_to_the_device_it_is_of(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,24 +217,32 @@ def test_a_call_on_the_cpu_never_synchronizes_and_is_not_made_to_find_out() -> N
     assert made == []
 
 
-@pytest.mark.parametrize("dtype", ["tf32", "float32"])
-def test_the_precision_of_products_is_set_for_a_case_and_then_put_back(dtype: str) -> None:
-    matmul = torch.backends.cuda.matmul
-    name, values = (
-        ("fp32_precision", {"tf32": "tf32", "float32": "ieee"})
-        if hasattr(matmul, "fp32_precision")
-        else ("allow_tf32", {"tf32": True, "float32": False})
-    )
-    before = getattr(matmul, name)
+def switches() -> list[object]:
+    """How products, convolutions and recurrent layers compute in float32."""
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    if hasattr(matmul, "fp32_precision"):
+        return [part.fp32_precision for part in (matmul, cudnn.conv, cudnn.rnn)]
+    return [part.allow_tf32 for part in (matmul, cudnn)]
+
+
+@pytest.mark.parametrize(("dtype", "values"), [("tf32", {"tf32", True}), ("float32", {"ieee", False})])
+def test_the_precision_of_float32_is_set_for_a_case_and_then_put_back(dtype: str, values: set) -> None:
+    before = switches()
     with device.precision("cuda:0", dtype):
-        assert getattr(matmul, name) == values[dtype]
-    assert getattr(matmul, name) == before
+        assert set(switches()) <= values
+    assert switches() == before
 
 
-def test_precision_is_left_alone_on_the_cpu() -> None:
-    before = device.flags()
-    with device.precision("cpu", "float32"):
-        assert device.flags() == before
+@pytest.mark.parametrize(("place", "dtype"), [("cpu", "float32"), ("cuda:0", "bfloat16")])
+def test_precision_is_left_alone_where_it_means_nothing(place: str, dtype: str) -> None:
+    before = switches()
+    assert "ieee" not in before  # else this shows nothing
+    with device.precision(place, dtype):
+        assert switches() == before
+
+
+def test_convolutions_that_torch_computes_in_tf32_are_told_so() -> None:
+    assert device.flags()["tf32_cudnn"] is True  # torch's default
 
 
 @pytest.mark.parametrize("place", ["cpu", "mps:0"])

@@ -220,6 +220,22 @@ def test_a_benchmark_that_ends_its_process_is_a_failure_and_the_others_run_on(tm
     assert "exits[cpu]" in done.error
 
 
+@pytest.mark.parametrize("code", [0, 1, 2, 5, 130])
+def test_whatever_exit_code_a_benchmark_ends_its_process_with_costs_that_case_alone(
+    tmp_path: Path, code: int
+) -> None:
+    deadly = f"import os\n\ndef bench_exits(gauge):\n    gauge(os._exit, {code})\n"
+    project(tmp_path, deadly=deadly, sound="def bench_sound(gauge):\n    gauge(int)\n")
+    done = finish(start(tmp_path, *QUICK, "bench", "--benchmark-json", "out.json"))
+    assert done.code == 1
+    run = read(the_file(tmp_path))
+    assert [(line.case.name, line.error) for line in run.failures] == [("exits", f"exit code {code}")]
+    assert not run.interrupted
+    # what an earlier worker measured is in pytest-benchmark's file too
+    entries = json.loads((tmp_path / "out.json").read_text())["benchmarks"]
+    assert [entry["fullname"] for entry in entries] == ["sound/sound[cpu]"]
+
+
 def test_two_runs_at_once_into_one_folder_are_both_whole_and_feed_pytest_benchmark(tmp_path: Path) -> None:
     project(tmp_path, a=EIGHT)
     both = [start(tmp_path, *QUICK, "-k", "0 or 1", "--benchmark-json", f"{side}.json") for side in "ab"]

@@ -221,6 +221,53 @@ def test_a_run_told_to_stop_at_the_first_failure_is_interrupted(fake_run: FakeRu
     assert fake_run.run.interrupted
 
 
+def test_a_benchmark_that_swallows_the_error_of_its_measured_call_is_a_failure(fake_run: FakeRun) -> None:
+    def bench_swallows(gauge):
+        with pytest.raises(ZeroDivisionError):
+            gauge(lambda: 1 / 0)
+
+    run = failing(fake_run, bench_swallows)
+    (failure,) = run.failures
+    assert failure.stage == "gauge"
+    assert "went on" in failure.message
+
+
+def test_ordinary_tests_stop_at_the_first_failure_and_share_their_fixtures_as_ever(fake_run: FakeRun) -> None:
+    fake_run.pytester.makepyfile(
+        test_own="""
+        import pytest
+
+        @pytest.fixture(scope="session")
+        def costly():
+            print("set up once")
+
+        def test_one(costly):
+            pass
+
+        def test_two(costly):
+            assert False
+
+        def test_three(costly):
+            pass
+        """
+    )
+    bench(fake_run, bench_sound)
+    result = fake_run("-x", "-s")
+    result.assert_outcomes(passed=1, failed=1)
+    assert result.stdout.str().count("set up once") == 1
+    assert fake_run.visits == []
+
+
+def test_each_visit_has_its_device_as_the_current_one(
+    fake_run: FakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device, "available", lambda: ["cpu", "cuda:0", "cuda:1"])
+    bench(fake_run, head="def bench_it(gauge, device):\n    gauge(int)\n")
+    fake_run("--gauge-seed=1", device="cuda:1,cpu")
+    assert sorted(fake_run.current) == ["cpu", "cuda:1"]
+    assert [visit.device for visit in fake_run.visits] == fake_run.current
+
+
 # Skips
 
 
@@ -313,6 +360,27 @@ def _key(line: bytes) -> dict:
 
     found = json.loads(line)
     return {"case": found["case"]["id"], "round": found["round"]}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_held_from_several_files_is_left_out_and_the_rest_keeps_its_order(
+    fake_run: FakeRun, seed: int
+) -> None:
+    for name in "abc":
+        fixture = "\n\n@pytest.fixture(scope='module', autouse=True)\ndef of_the_file():\n    yield\n\n"
+        bench(fake_run, head=fixture + TWELVE.replace("12", "4"), name=f"bench_{name}")
+    words = [f"--gauge-seed={seed}"]
+    assert fake_run(*words, rounds=2).ret == 0
+    whole = visited(fake_run)
+    path = fake_run.run.path
+    text = path.read_bytes().splitlines(keepends=True)
+    lost = [number for number in range(1, 25) if number % 3 == 0]
+    path.write_bytes(b"".join(line for number, line in enumerate(text[:25]) if number not in lost))
+    fake_run.visits.clear()
+    assert fake_run(*words, f"--gauge-file={path}", rounds=2).ret == 0
+    assert fake_run.run.failures == []
+    assert len(fake_run.run.measurements) == 24
+    assert visited(fake_run) == [whole[number - 1] for number in lost]
 
 
 def test_a_case_that_failed_is_not_tried_again_on_resuming(fake_run: FakeRun) -> None:

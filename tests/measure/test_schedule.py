@@ -53,9 +53,14 @@ def test_a_visit_that_ended_early_lends_nothing() -> None:
     assert allowance.seconds(spent=6.0, visits_left=400) == pytest.approx((QUICK.seconds - 6) / 400)
 
 
-def test_processes_to_come_have_their_share_of_the_time() -> None:
-    half = Allowance(QUICK, processes_left=2).seconds(6.0, 400)
-    assert half == pytest.approx(Allowance(QUICK).seconds(6.0, 400) / 2)
+@pytest.mark.parametrize("processes", [1, 2, 5])
+def test_each_process_ends_by_its_equal_part_of_the_time(processes: int) -> None:
+    spent, visits = 0.0, 400
+    for process in range(processes):
+        allowance = Allowance(QUICK, process, processes)
+        for left in range(visits, 0, -1):
+            spent += allowance.seconds(spent, left)
+        assert spent == pytest.approx(QUICK.seconds * (process + 1) / processes)
 
 
 def test_a_budget_without_an_aim_gives_every_visit_the_most() -> None:

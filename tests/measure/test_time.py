@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from types import SimpleNamespace
 
 import pytest
@@ -145,10 +146,36 @@ def test_a_cuda_case_that_synchronizes_by_itself_is_marked_and_timed_by_the_host
     assert cuda.queue.sleeps == []
 
 
-def test_a_device_has_one_clock_for_all_its_cases(cuda: SimpleNamespace) -> None:
+def test_a_cuda_case_that_waits_for_the_device_unnoticed_is_found_out_and_marked(
+    cuda: SimpleNamespace,
+) -> None:
+    def call() -> None:
+        cuda.queue.kernel(host=4e-6, device=10e-6)()
+        cuda.queue.synchronize()
+
     time = instrument.Time(FakeClock(cuda.now))
-    for case in ("a/b[cuda:0]", "a/c[cuda:0]"):
-        time.observe(
-            Subject(cuda.queue.kernel(host=4e-6, device=10e-6)), visit("cuda:0", case=case, seconds=0.01)
-        )
-    assert cuda.asked == [("cuda:0", False)]
+    _, seen = time.observe(Subject(call), visit("cuda:0", case="a/b[cuda:0]", seconds=0.2))
+    assert seen[0].conditions["synchronizes"] is True
+    assert any("waits for the device" in warning for warning in seen[0].warnings)
+    assert not any("launch-bound" in warning for warning in seen[0].warnings)
+
+
+def test_a_slow_case_does_not_make_the_queue_of_the_next_one_sleep_longer(cuda: SimpleNamespace) -> None:
+    time = instrument.Time(FakeClock(cuda.now))
+    slow = Subject(cuda.queue.kernel(host=8e-3, device=10e-6))
+    quick = Subject(cuda.queue.kernel(host=4e-6, device=10e-6))
+    time.observe(slow, visit("cuda:0", case="a/slow[cuda:0]"))
+    assert max(cuda.queue.sleeps) > 10e-3
+    cuda.queue.sleeps.clear()
+    for first in (True, False):
+        time.observe(quick, visit("cuda:0", case="a/quick[cuda:0]", first=first))
+    assert max(cuda.queue.sleeps) < 3e-3
+    assert cuda.asked == [("cuda:0", False)] * 2
+
+
+def test_the_first_call_is_made_without_garbage_collection_as_its_conditions_say(now: FakeNow) -> None:
+    result, seen = instrument.Time(FakeClock(now)).observe(
+        Subject(lambda: (now.advance(20e-6), gc.isenabled())[1]), visit()
+    )
+    assert result is False
+    assert seen[1].conditions["garbage_collection"] is False

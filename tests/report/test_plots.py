@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import random
+
 import pytest
 
 import synthetic
@@ -69,6 +71,16 @@ def test_too_many_series_are_cut_and_the_plot_says_so():
     assert "8 of 11 series are drawn" in plot.description
 
 
+def test_a_rate_that_only_a_series_left_out_has_is_no_panel():
+    cases = [
+        (synthetic.case("g", "b", kind=f"k{i}", n=n), 1e-6 * n, {"bytes": 8.0} if i == 9 else {})
+        for i in range(10)
+        for n in (1, 10)
+    ]
+    (plot,) = [over_size(rows, {}) for rows in parts(cases).values()]
+    assert [panel.title for panel in plot.panels] == ["time"]
+
+
 def test_the_breakdown_gives_parts_as_shares_of_the_whole_step():
     steps = {"forward": 2e-6, "backward": 5e-6, "training_step": 1e-5}
     cases = [(synthetic.case("sine_mlp", name, batch=32), s, {"noise": 1e-9}) for name, s in steps.items()]
@@ -105,6 +117,18 @@ def test_a_heat_map_compares_dtypes_where_each_of_them_has_something_to_do():
     found = heat_map(parts(cases), {"5eed0001": "A"})
     assert found is not None
     assert [at for _, at, _ in found.rows] == ["method = half"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_of_points_of_one_size_the_heat_map_takes_the_same_one_in_whatever_order_they_came(seed):
+    cases = [
+        (synthetic.case("g", "b", "cpu", dtype, form=form, n=8), 1e-5, {})
+        for form in ("functional", "in-place", "out")
+        for dtype in ("float32", "float64")
+    ]
+    random.Random(seed).shuffle(cases)
+    found = heat_map(parts(cases), {"5eed0001": "A"})
+    assert [at for _, at, _ in found.rows] == ["form = functional, n = 8"]
 
 
 def test_one_dtype_alone_has_no_heat_map():

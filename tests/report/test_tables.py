@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import dataclasses
+
+import msgspec
 import pytest
 
 import synthetic
@@ -110,6 +113,28 @@ def test_several_devices_and_runs_stand_side_by_side():
     assert found[0].measured == (
         "cpu: time, 5th percentile, host-clock; cuda:0: device time, median, device-events"
     )
+
+
+def test_two_methods_on_one_device_are_told_apart_in_the_table():
+    run = synthetic.run(
+        ["cpu", "cuda:0"],
+        cases=[(synthetic.case("t", "copy", "cuda:0", None, wait=w), 1e-5, {}) for w in ("no", "yes")],
+        failures=[],
+    )
+    # as of a case that synchronizes by itself
+    lines = [
+        msgspec.structs.replace(line, metric="time", method="host-clock-synchronized")
+        if line.case.params["wait"] == "yes" and line.metric == "device_time"
+        else line
+        for line in run.measurements
+    ]
+    frame = summaries([dataclasses.replace(run, measurements=lines)])
+    (table, *_), _ = tables(frame, {run.id: "A"})
+    heads = " ".join((*table.row_heads, *table.columns))
+    cells = " ".join(text for labels, _ in table.rows for text in labels)
+    assert "method" in heads or "host-clock-synchronized" in heads
+    assert "host-clock-synchronized" in heads + cells
+    assert "device-events" in heads + cells
 
 
 def test_groups_stand_in_the_order_of_the_catalogue():

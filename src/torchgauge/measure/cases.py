@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from torchgauge.measure.budget import BUDGETS, ORDER, Budget
 from torchgauge.record.schema import Case, Scalar
 
 DEFAULT_DTYPES = ["float32", "float64", "bfloat16", "float16"]
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+"""What Python's own text of an object ends with; it changes from process to process."""
 _MARK_KEYS = {"dtypes", "devices", "quick", "budget", "precision"}
 
 
@@ -172,5 +175,5 @@ def _text(value: Any) -> str:
     if isinstance(value, torch.dtype):
         return str(value).removeprefix("torch.")
     if not isinstance(value, str):
-        value = getattr(value, "__name__", None) or str(value)
+        value = getattr(value, "__name__", None) or _ADDRESS.sub("", str(value))
     return "".join(sign for sign in value if unicodedata.category(sign)[0] != "C")[:200]

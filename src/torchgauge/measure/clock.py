@@ -30,6 +30,9 @@ class Block:
 class Clock(Protocol):
     """Times a block of calls."""
 
+    waits: bool
+    """Whether the clock has found that the blocks wait for the device by themselves."""
+
     metric: str
     method: str
     resolution: float
@@ -46,6 +49,7 @@ class HostClock:
     """`perf_counter_ns` around the block; on a device, with a synchronization before and after it."""
 
     metric = "time"
+    waits = False
 
     def __init__(
         self, synchronize: Callable[[], None] | None = None, now: NowNs = time.perf_counter_ns
@@ -113,8 +117,10 @@ class EventClock:
 
     A sleep kernel holds the device while the host submits the block, so that the device then runs it
     without gaps. The sleep is bounded: a block that waits for the device waits for its end, nothing
-    more. If the device woke before all was submitted the sleep was too short: it grows for the next
-    block up to its bound, and the block is marked starved.
+    more. It is twice as long as the last block's submission took; if the device woke before all was
+    submitted it was too short: the block is marked starved, and the factor grows for the next ones.
+    Blocks that outlast the sleep again and again, however long it is, wait for the device by
+    themselves (a copy from pageable memory does, and torch does not tell): they get no sleep any more.
 
     The order (synchronize, sleep, event, block, event, look whether the device still slept,
     synchronize) follows nvbench's cold measurement, with a bounded sleep for its blocking kernel.
@@ -122,20 +128,25 @@ class EventClock:
 
     metric = "device_time"
     method = "device-events"
-    longest_sleep = 20e-3
+    waits = False
+    shortest_sleep, longest_sleep = 200e-6, 20e-3
 
     def __init__(self, queue: Queue, now: NowNs = time.perf_counter_ns) -> None:
         self.now = now
         self.resolution = queue.event_resolution
         self._queue = queue
-        self._sleep = 200e-6
+        self._sleep = self.shortest_sleep
+        self._factor = 2
+        self._outlasted = 0
+        self._submit: float | None = None
 
     def time(self, block: Callable[[], None]) -> Block:
         """Time the block on the device; `submit` is how long the host took to hand it over."""
         queue = self._queue
         begin, end = queue.event(), queue.event()
         queue.synchronize()
-        queue.sleep(self._sleep)
+        if not self.waits:
+            queue.sleep(self._sleep)
         begin.record()
         start = self.now()
         block()
@@ -143,8 +154,13 @@ class EventClock:
         end.record()
         starved = begin.query()
         end.synchronize()
-        if starved or submit > 0.5 * self._sleep:
-            self._sleep = min(self.longest_sleep, max(2 * self._sleep, 2 * submit))
+        expected = self._submit is not None and 1.5 * self._submit < self._sleep
+        self._outlasted = self._outlasted + 1 if expected and submit > 0.9 * self._sleep else 0
+        self.waits = self.waits or self._outlasted >= 3
+        self._submit = submit
+        if starved:
+            self._factor = min(2 * self._factor, 64)
+        self._sleep = min(self.longest_sleep, max(self.shortest_sleep, self._factor * submit))
         return Block(begin.elapsed_time(end) * 1e-3, submit=submit, starved=starved)
 
 

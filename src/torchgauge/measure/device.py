@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import os
 import re
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -28,9 +30,13 @@ _UNSUPPORTED = re.compile(
     r"not implemented for '|Could not run 'aten::|not (yet |currently )?supported|"
     r"(does not|doesn't|do not) (currently )?support|no kernel image is available|"
     r"requires compute capability|could not infer output dtype|unsupported (dtype|scalar ?type|device)|"
+    r"does not have a deterministic implementation|is not deterministic because|"
+    r"(divisible by|multiple of) \d|requires all the params to be|"
     r"not compiled with|expected (m1|mat1|self) .* to have the same dtype .* but got",
     re.IGNORECASE,
 )
+# What Python says of a mistake in such words.
+_MISTAKE = re.compile(r"object does not support|not supported between instances")
 _OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
 
 
@@ -112,12 +118,11 @@ def flags() -> dict[str, str | bool | None]:
     """Tell how torch's switches that change speed or results are set."""
     cudnn = torch.backends.cudnn
     version = cudnn.version() if cudnn.is_available() else None
+    tf32 = [getattr(part, name) == on for part, name, on, _ in _tf32_switches()]
     return {
         "float32_matmul_precision": torch.get_float32_matmul_precision(),
-        "tf32_matmul": _tf32_is_on(),
-        "tf32_cudnn": bool(cudnn.allow_tf32)
-        if not hasattr(cudnn, "fp32_precision")
-        else cudnn.fp32_precision == "tf32",
+        "tf32_matmul": tf32[0],
+        "tf32_cudnn": any(tf32[1:]),
         "cudnn_benchmark": bool(cudnn.benchmark),
         "cuda": torch.version.cuda or torch.version.hip,
         "cudnn": None if version is None else str(version),
@@ -153,12 +158,12 @@ def why_not(device: str, dtype: str) -> str | None:
 
 def unsupported(error: BaseException) -> str | None:
     """Give the reason if the error says that the device or torch build lacks something; else None."""
-    if not isinstance(error, (RuntimeError, NotImplementedError, TypeError, ValueError)):
+    if not isinstance(error, (RuntimeError, TypeError)):  # NotImplementedError is a RuntimeError
         return None
     text = first_line(error)
     if isinstance(error, torch.OutOfMemoryError) or _OUT_OF_MEMORY.search(text):
         return f"out of memory: {text}"
-    return text if _UNSUPPORTED.search(text) else None
+    return text if _UNSUPPORTED.search(text) and not _MISTAKE.search(text) else None
 
 
 def first_line(error: BaseException) -> str:
@@ -180,6 +185,15 @@ def release(device: str) -> None:
         _malloc_trim(0)
 
 
+def current(device: str) -> contextlib.AbstractContextManager[object]:
+    """Make a device the current one: events, streams and graphs without a device of their own are its."""
+    kind = torch.device(device).type
+    if kind not in ("cuda", "xpu"):
+        return contextlib.nullcontext()
+    made: contextlib.AbstractContextManager[object] = getattr(torch, kind).device(device)
+    return made
+
+
 def synchronizer(device: str) -> Callable[[], None] | None:
     """Give the function that waits for the device; None where there is nothing to wait for."""
     kind = torch.device(device).type
@@ -196,7 +210,7 @@ def clock(device: str, *, synchronizes: bool) -> Clock:
     timed by the host's clock; so is a device without a sleep kernel.
     """
     if device.startswith("cuda") and not synchronizes:
-        return EventClock(_CudaQueue(device))
+        return EventClock(_queue(device))
     return HostClock(synchronizer(device))
 
 
@@ -225,25 +239,32 @@ def precision(device: str, dtype: str | None) -> Iterator[None]:
     if not device.startswith("cuda") or dtype not in ("float32", "tf32"):
         yield
         return
-    matmul = torch.backends.cuda.matmul
-    name, on, off = (
-        ("fp32_precision", "tf32", "ieee")
-        if hasattr(matmul, "fp32_precision")
-        else ("allow_tf32", True, False)
-    )
-    before = getattr(matmul, name)
-    setattr(matmul, name, on if dtype == "tf32" else off)
+    switches = _tf32_switches()
+    before = [getattr(part, name) for part, name, _, _ in switches]
+    for part, name, on, off in switches:
+        setattr(part, name, on if dtype == "tf32" else off)
     try:
         yield
     finally:
-        setattr(matmul, name, before)
+        for (part, name, _, _), value in zip(switches, before, strict=True):
+            setattr(part, name, value)
 
 
-def _tf32_is_on() -> bool:
-    matmul = torch.backends.cuda.matmul
+def _tf32_switches() -> list[tuple[Any, str, Any, Any]]:
+    """Give torch's switches of TF32 for matrix products, convolutions and recurrent layers.
+
+    Each is an object, its attribute, and the attribute's value for on and off.
+    """
+    matmul: Any = torch.backends.cuda.matmul
+    cudnn: Any = torch.backends.cudnn
     if hasattr(matmul, "fp32_precision"):
-        return bool(matmul.fp32_precision == "tf32")
-    return bool(matmul.allow_tf32)
+        return [(part, "fp32_precision", "tf32", "ieee") for part in (matmul, cudnn.conv, cudnn.rnn)]
+    return [(part, "allow_tf32", True, False) for part in (matmul, cudnn)]
+
+
+@functools.cache
+def _queue(device: str) -> Queue:
+    return _CudaQueue(device)
 
 
 class _CudaQueue(Queue):

@@ -12,7 +12,7 @@ from torchgauge.record.schema import Work
 
 
 class GaugeUseError(TorchgaugeError):
-    """`gauge(...)` was called twice, or never."""
+    """`gauge(...)` was called twice, never, or in vain."""
 
 
 class Gauge:
@@ -96,8 +96,10 @@ class Gauge:
         """Check that something was measured.
 
         Raises:
-            GaugeUseError: the benchmark never called `gauge(...)`.
+            GaugeUseError: the benchmark never called `gauge(...)`, or went on after it had raised.
 
         """
         if self.stage == "setup":
             raise GaugeUseError("gauge(...) was never called; add the measured line: gauge(fn, *args)")
+        if self.stage == "measure":
+            raise GaugeUseError("gauge(...) raised and the benchmark went on: there is nothing to record")

@@ -34,9 +34,10 @@ class Journal:
         self.path = path
         self._process = process
         self._writer = RunWriter(path)
-        self._seconds_before = 0.0
+        self.seconds_before = 0.0
+        """Wall time spent on the run before this process took it up."""
         self._held: set[tuple[str, int, int]] = set()
-        self._samples: dict[str, list[list[float]]] = defaultdict(list)
+        self._samples: dict[tuple[str, int], list[list[float]]] = defaultdict(list)
         self.closed_cases: set[str] = set()
         """Cases that failed or were skipped: not to be measured again."""
         if self._writer.is_new:
@@ -52,16 +53,17 @@ class Journal:
         return (case.id, self._process, round_) in self._held
 
     def samples(self, case: Case) -> list[float]:
-        """Give all primary samples of a case, in the order in which they were taken."""
-        return [value for part in self._samples[case.id] for value in part]
+        """Give all primary samples of a case, process by process in the order in which they were taken."""
+        processes = range(self._process + 1)
+        return [value for process in processes for part in self._samples[case.id, process] for value in part]
 
     def estimate(self, case: Case, q: float) -> Estimate:
-        """Estimate the case's headline from the rounds so far."""
-        return estimate(self._samples[case.id], q)
+        """Estimate the case's headline from this process's rounds so far."""
+        return estimate(self._samples[case.id, self._process], q)
 
     def note(self, case: Case, samples: list[float]) -> None:
         """Take up a round's primary samples (they are written once the benchmark's own checks passed)."""
-        self._samples[case.id].append(samples)
+        self._samples[case.id, self._process].append(samples)
 
     def measured(self, case: Case, round_: int, instrument: str, work: Work, seen: list[Observation]) -> None:
         """Write a visit's observations."""
@@ -96,7 +98,7 @@ class Journal:
 
     def end(self, seconds: float, *, interrupted: bool) -> None:
         """Write the end line. `seconds` is the wall time since this process took up the file."""
-        self._writer.append(ending(read(self.path), self._seconds_before + seconds, interrupted=interrupted))
+        self._writer.append(ending(read(self.path), self.seconds_before + seconds, interrupted=interrupted))
 
     def close(self) -> None:
         """Release the file."""
@@ -111,11 +113,11 @@ class Journal:
                 f"(fingerprint {run.header.environment.fingerprint}, here {environment.fingerprint}): "
                 "start a new run"
             )
-        self._seconds_before = seconds_before(run, run.end)
+        self.seconds_before = seconds_before(run)
         for line in run.measurements:
             if line.metric in PRIMARY_METRICS:
                 self._held.add((line.case.id, line.process, line.round))
-                self._samples[line.case.id].append(line.samples)
+                self._samples[line.case.id, line.process].append(line.samples)
         self.closed_cases = {line.case.id for line in run.failures} | {line.case.id for line in run.skips}
 
 

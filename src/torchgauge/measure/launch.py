@@ -25,8 +25,8 @@ from torchgauge.errors import TorchgaugeError
 from torchgauge.record import Case, Failure, Run, RunWriter, read, run_file_name
 from torchgauge.record.ending import ending, seconds_before
 
-_DONE = b"done"
-_STOPPED = b"stopped"
+DONE, STOPPED, REFUSED, INTERRUPTED = b"done", b"stopped", b"refused", b"interrupted"
+"""What a worker leaves in its crumb when it ends in order; else the crumb holds the case it was at."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,6 @@ class Request:
     rounds: int | None = None
     processes: int = 1
     seed: int | None = None
-    benchmark_json: str | None = None
     collect_only: bool = False
     pytest_args: list[str] = field(default_factory=list)
 
@@ -88,7 +87,7 @@ def resume(path: Path) -> Outcome:
         raise TorchgaugeError(
             f"{path}: is complete, nothing is left to measure; show it with: torchgauge show {path}"
         )
-    return _measure(_request_of(run), path, seconds_before(run, run.end))
+    return _measure(_request_of(run), path, seconds_before(run))
 
 
 def _request_of(run: Run) -> Request:
@@ -115,11 +114,12 @@ def _measure(request: Request, path: Path, before: float) -> Outcome:
         while process < request.processes and code in (0, 1) and not stopped:
             crumb.write_bytes(b"")
             code = _worker(request, crumb, process, path, [])
-            stopped = crumb.read_bytes() == _STOPPED
-            if crumb.read_bytes() == _DONE or stopped or code in (2, 130):
+            left = crumb.read_bytes()
+            stopped = left == STOPPED
+            if left in (DONE, STOPPED, REFUSED, INTERRUPTED):
                 process += 1
             else:
-                _note_death(path, crumb.read_bytes(), code)
+                _note_death(path, left, code)
                 code = 1
     if not path.exists():
         return Outcome(None, code)
@@ -178,6 +178,8 @@ def _worker(request: Request, crumb: Path, process: int, path: Path, extra: list
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+    if stopped:
+        crumb.write_bytes(INTERRUPTED)
     return 130 if stopped else code
 
 
@@ -192,8 +194,6 @@ def _options(request: Request) -> list[str]:
     ):
         if value is not None:
             words += [option, str(value)]
-    if request.benchmark_json is not None:
-        words.append(f"--benchmark-json={request.benchmark_json}")
     return words
 
 

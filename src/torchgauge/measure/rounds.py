@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Generator
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from torchgauge.measure.feed import feed
 from torchgauge.measure.gauge import Gauge, GaugeUseError
 from torchgauge.measure.instruments import Instrument, Observation, Visit, by_name
 from torchgauge.measure.journal import Journal
+from torchgauge.measure.launch import DONE, STOPPED
 from torchgauge.measure.schedule import Allowance, order
 from torchgauge.measure.worker import Worker
 from torchgauge.record import Case, Config
@@ -54,7 +56,7 @@ class Rounds:
         self._begin = time.monotonic()
         self._journal: Journal | None = None
         self._instrument: Instrument | None = None
-        self._visit: tuple[Case, Visit, bool] | None = None
+        self._visit: tuple[Case, Visit] | None = None
         self._problem: tuple[str, str, str] | None = None
         self._last: bool = False
         self._rounds = config.rounds
@@ -73,22 +75,20 @@ class Rounds:
             self._open()
         except TorchgaugeError as error:
             self._refuse(str(error))
-        for item in session.items:
-            if CASE not in item.stash:
-                session.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
         try:
+            self._run_others(session, [item for item in session.items if CASE not in item.stash])
             self._run(session, items)
         except TorchgaugeError as error:
             self._refuse(str(error))
         except (session.Failed, session.Interrupted):  # -x, --maxfail
             if self._worker is not None:
-                self._worker.stopped()
+                self._worker.leave(STOPPED)
             raise
         finally:
             if self._worker is not None:
                 self._worker.progress.stop()
         if self._worker is not None:
-            self._worker.done()
+            self._worker.leave(DONE)
         return True
 
     def _open(self) -> None:
@@ -103,25 +103,33 @@ class Rounds:
                 self._journal.failed(broken, "collection", "CollectError", message)
             self._say(f"failed: {nodeid}: {message}")
 
+    def _run_others(self, session: pytest.Session, others: list[pytest.Item]) -> None:
+        """Run the user's ordinary tests as pytest does."""
+        for item, following in zip(others, [*others[1:], None], strict=False):
+            session.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            _stop_if_wanted(session)
+
     def _run(self, session: pytest.Session, items: dict[str, pytest.Item]) -> None:
         journal = self._open_journal
-        allowance = Allowance(self._budget, self._config.processes - self._process)
-        active = [key for key, item in items.items() if key not in journal.closed_cases]
+        allowance = Allowance(self._budget, self._process, self._config.processes)
+        active = {key for key in items if key not in journal.closed_cases}
         planned = len(active) * self._config.rounds
         if self._worker is not None:
             self._worker.progress.start(len(active), planned)
-        done = 0
+        done, took = 0, list[float]()
         for round_ in range(self._config.rounds):
             if round_ >= self._rounds:
                 break
-            turn = order(active, self._config.seed, self._process, round_)
+            whole = order(list(items), self._config.seed, self._process, round_)
+            turn = [
+                key for key in whole if key in active and not journal.holds(items[key].stash[CASE], round_)
+            ]
             later = self._rounds - round_ - 1
+            begun = self._spent
             for index, key in enumerate(turn):
                 item, left = items[key], len(turn) - index + later * len(active)
                 case = item.stash[CASE]
-                if journal.holds(case, round_):
-                    continue
-                seconds = allowance.seconds(time.monotonic() - self._begin, left)
+                seconds = allowance.seconds(self._spent, left)
                 if self._worker is not None:
                     self._worker.note(case)
                     self._worker.progress.update(done, left, case.id)
@@ -131,22 +139,29 @@ class Rounds:
                 allowance.visited(seconds, time.monotonic() - begin)
                 done += 1
                 if over:
-                    active.remove(key)
-                if session.shouldfail:
-                    raise session.Failed(session.shouldfail)
-                if session.shouldstop:
-                    raise session.Interrupted(session.shouldstop)
-            self._give_up_rounds(round_ + 1)
+                    active.discard(key)
+                _stop_if_wanted(session)
+            if turn:
+                took.append(self._spent - begun)
+            if took and allowance.until is not None:
+                self._give_up_rounds(round_ + 1, (1.2 * allowance.until - self._spent) / fmean(took))
 
-    def _give_up_rounds(self, done: int) -> None:
+    @property
+    def _spent(self) -> float:
+        """Seconds spent on the run so far, by other processes and before an interruption too."""
+        return self._open_journal.seconds_before + time.monotonic() - self._begin
+
+    def _give_up_rounds(self, done: int, left: float) -> None:
         """Plan fewer rounds where so many can't end near the budget: a machine busy with other things.
 
         One more round always follows, so that each case knows its last visit when it comes.
+
+        Args:
+            done: rounds that are over.
+            left: rounds that the time left is enough for.
+
         """
-        seconds, spent = self._budget.seconds, time.monotonic() - self._begin
-        if seconds is None:
-            return
-        possible = int(1.2 * seconds / self._config.processes / (spent / done))
+        possible = done + int(max(0.0, left))
         if possible < self._rounds:
             self._rounds = min(self._rounds, max(done + 1, possible))
             self._say(f"time is short: {self._rounds} of {self._config.rounds} rounds")
@@ -161,9 +176,10 @@ class Rounds:
         self._last = round_ == self._rounds - 1
         visit = Visit(case.id, case.device, first=case.id not in self._visited, seconds=seconds)
         self._visited.add(case.id)
-        self._visit = (case, visit, self._last)
+        self._visit = (case, visit)
         self._tidy()
-        reports = runtestprotocol(item, nextitem=following, log=False)
+        with device.current(case.device):
+            reports = runtestprotocol(item, nextitem=following, log=False)
         self._visit = None
         skip = next((report for report in reports if report.skipped), None)
         if self._problem is not None:
@@ -199,7 +215,7 @@ class Rounds:
         """Make the `gauge` of the visit under way."""
         if self._visit is None:  # an ordinary test that asks for it
             return Gauge()
-        case, visit, _ = self._visit
+        case, visit = self._visit
 
         def measured(seen: list[Observation]) -> None:
             self._after_measuring(request, case, seen)
@@ -271,6 +287,14 @@ class Rounds:
     def _say(self, line: str) -> None:
         if self._worker is not None:
             self._worker.progress.say(line)
+
+
+def _stop_if_wanted(session: pytest.Session) -> None:
+    """End the loop after `-x`, `--maxfail` or another plugin's wish."""
+    if session.shouldfail:
+        raise session.Failed(session.shouldfail)
+    if session.shouldstop:
+        raise session.Interrupted(session.shouldstop)
 
 
 def _skip_reason(report: pytest.TestReport) -> str:

@@ -60,7 +60,7 @@ def sample(subject: Subject, clock: Clock, seconds: float, loops: int = 1) -> Sa
         loops: where calibration begins; give the last visit's loops to save time.
 
     """
-    with _garbage_collection_off():
+    with garbage_collection_off():
         begin = clock.now()
         loops = calibrate(subject, clock, loops)
         samples = Samples(loops)
@@ -99,7 +99,7 @@ def calibrate(subject: Subject, clock: Clock, loops: int = 1) -> int:
 
 
 def empty_loop(clock: Clock) -> float:
-    """Measure what the loop itself costs a call: seconds per call of a function that does nothing."""
+    """Measure what the loop costs at the most: seconds per call of a Python function that does nothing."""
     return quantile(sample(Subject(nothing), clock, 0.05).blocks, 0.05)
 
 
@@ -136,7 +136,8 @@ def _stop(blocks: list[float], spent: float, seconds: float) -> str | None:
 
 
 @contextmanager
-def _garbage_collection_off() -> Iterator[None]:
+def garbage_collection_off() -> Iterator[None]:
+    """Keep Python's garbage collector from running meanwhile."""
     was_on = gc.isenabled()
     gc.disable()
     try:

@@ -23,11 +23,18 @@ class Allowance:
 
     A visit costs more than it samples (set-up, first call, teardown): the cost of the visits so far
     says how much, so that a run ends near its budget however slow its set-up is.
+
+    Args:
+        budget: the run's.
+        process: which process this is, counted from 0.
+        processes: how many there are; each ends by its equal part of the budget's time.
+
     """
 
-    def __init__(self, budget: Budget, processes_left: int = 1) -> None:
+    def __init__(self, budget: Budget, process: int = 0, processes: int = 1) -> None:
         self._budget = budget
-        self._processes_left = processes_left
+        self.until = None if budget.seconds is None else budget.seconds * (process + 1) / processes
+        """Seconds after the run's begin at which this process should end; None without an aim."""
         self._visits = 0
         self._overhead = 0.0
 
@@ -35,16 +42,15 @@ class Allowance:
         """Give the next visit's share in seconds.
 
         Args:
-            spent: seconds since the run began.
+            spent: seconds spent on the run, earlier processes and parts included.
             visits_left: visits to come in this process, this one included.
 
         """
         budget = self._budget
-        if budget.seconds is None:
+        if self.until is None:
             return budget.visit_most
-        left = (budget.seconds - spent) / self._processes_left
         overhead = self._overhead / self._visits if self._visits else 0.0
-        share = left / max(1, visits_left) - overhead
+        share = (self.until - spent) / max(1, visits_left) - overhead
         return min(budget.visit_most, max(budget.visit_least, share))
 
     def visited(self, share: float, took: float) -> None:

@@ -41,7 +41,12 @@ def plugins(
     path = option("gauge_file")
     if path is None:
         folder = Path(option("gauge_results"))
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise TorchgaugeError(
+                f"{folder}: can't be written: {error.strerror}; choose another with --gauge-results DIR"
+            ) from None
         run_id, name = run_file_name(datetime.now(UTC), platform.node())
         path = folder / name
     else:

@@ -20,12 +20,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from torchgauge.measure.launch import INTERRUPTED, REFUSED
 from torchgauge.measure.progress import RunProgress
 from torchgauge.record import Case
 
 NAME = "torchgauge-worker"
-DONE = b"done"
-STOPPED = b"stopped"
 
 
 class Worker:
@@ -47,13 +46,9 @@ class Worker:
             os._exit(1)
         self._crumb.write_bytes(msgspec.json.encode(case))
 
-    def done(self) -> None:
-        """Note that all visits are over."""
-        self._crumb.write_bytes(DONE)
-
-    def stopped(self) -> None:
-        """Note that the rest is not wanted: a failure, and `-x`."""
-        self._crumb.write_bytes(STOPPED)
+    def leave(self, word: bytes) -> None:
+        """Leave how the session ended: one of the words of `torchgauge.measure.launch`."""
+        self._crumb.write_bytes(word)
 
 
 def main(arguments: list[str]) -> int:
@@ -69,14 +64,16 @@ def main(arguments: list[str]) -> int:
     with contextlib.redirect_stderr(said):
         code = pytest.main([*loader, *rest], plugins=[_Named(worker), *quiet])
     worker.progress.stop()
-    if worker.refusal is not None:
-        print(f"torchgauge: error: {worker.refusal}", file=worker.stderr, flush=True)
-        return 2
-    if code == pytest.ExitCode.USAGE_ERROR:
-        print(f"torchgauge: error: {_usage(said.getvalue())}", file=worker.stderr, flush=True)
+    refusal = worker.refusal
+    if refusal is None and code == pytest.ExitCode.USAGE_ERROR:
+        refusal = _usage(said.getvalue())
+    if refusal is not None:
+        worker.leave(REFUSED)
+        print(f"torchgauge: error: {refusal}", file=worker.stderr, flush=True)
         return 2
     print(said.getvalue(), end="", file=worker.stderr, flush=True)
     if code == pytest.ExitCode.INTERRUPTED:
+        worker.leave(INTERRUPTED)
         return 130
     return int(code)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime
 
-from torchgauge.record.schema import End, Run
+from torchgauge.record.schema import End, Measurement, Run
 
 PRIMARY_METRICS = ("time", "device_time")
 """The metrics whose blocks are timed one after another; their sum is the timed part of a run."""
@@ -29,13 +29,26 @@ def ending(run: Run, wall_seconds: float, *, interrupted: bool) -> End:
     )
 
 
-def seconds_before(run: Run, last_end: End | None) -> float:
-    """Give the wall time of a run's earlier part: what its end says, else up to its last measurement."""
-    if last_end is not None:
-        return last_end.wall_seconds
-    last = max((str(line.conditions.get("at", "")) for line in run.measurements), default="")
-    if not last:
-        return 0.0
-    return max(
-        0.0, (datetime.fromisoformat(last) - datetime.fromisoformat(run.header.started)).total_seconds()
-    )
+def seconds_before(run: Run) -> float:
+    """Give the wall time that was spent on a run so far.
+
+    That is what its last end line says and, for a part that was killed before it could write one, the
+    time up to its last measurement.
+    """
+    if run.end is not None:
+        return run.end.wall_seconds
+    stamps = [time for line in run.measurements[run.resumed_at :] if (time := _time(line))]
+    if run.before is None:
+        known, begin = 0.0, datetime.fromisoformat(run.header.started)
+    else:
+        known, begin = run.before.wall_seconds, min(stamps, default=datetime.now(UTC))
+    return known + max(0.0, (max(stamps, default=begin) - begin).total_seconds())
+
+
+def _time(line: Measurement) -> datetime | None:
+    """Give the time of day at which a line was measured, None where it does not say."""
+    try:
+        time = datetime.fromisoformat(str(line.conditions.get("at", "")))
+    except ValueError:
+        return None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)

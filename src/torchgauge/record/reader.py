@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -55,9 +56,11 @@ def read(path: Path | str) -> Run:
     failures: list[Failure] = []
     skips: list[Skip] = []
     end: End | None = None
+    before, resumed_at = end, 0
     for number, text in enumerate(lines[1:], start=2):
         line = _decode(path, number, text, _decoder)
-        end = None  # a resumed run goes on after an 'end' line: only the last line closes it
+        if end is not None:  # a resumed run goes on after an 'end' line: only the last line closes it
+            before, resumed_at, end = end, len(measurements), None
         match line:
             case Measurement():
                 measurements.append(line)
@@ -71,7 +74,7 @@ def read(path: Path | str) -> Run:
                 raise RecordError(
                     f"{path}, line {number}: a second 'run' line; two runs were joined in one file"
                 )
-    return Run(path, header, measurements, failures, skips, end, warnings)
+    return Run(path, header, measurements, failures, skips, end, warnings, before, resumed_at)
 
 
 def _lines(path: Path) -> tuple[list[bytes], list[str]]:
@@ -109,6 +112,14 @@ def _header(path: Path, text: bytes) -> Header:
     line = _decode(path, 1, text, _decoder)
     if not isinstance(line, Header):
         raise RecordError(f"{path}, line 1: not a run file (its first line is no 'run')")
+    try:
+        aware = datetime.fromisoformat(line.started).tzinfo is not None
+    except ValueError:
+        aware = False
+    if not aware:
+        raise RecordError(
+            f"{path}, line 1, field started: {line.started!r} is no time of day in ISO 8601 with UTC"
+        )
     return line
 
 

@@ -234,6 +234,10 @@ class Run:
     skips: list[Skip] = field(default_factory=list)
     end: End | None = None
     warnings: list[str] = field(default_factory=list)
+    before: End | None = None
+    """The end line of the part before the last, in a run that was resumed and has no end."""
+    resumed_at: int = 0
+    """How many of the measurements were there by then."""
 
     @property
     def id(self) -> str:

@@ -76,7 +76,8 @@ def heat_map(
 
 def _largest(rows: Sequence[Row]) -> tuple[Row, dict[tuple[str, str, str], Row]] | None:
     """Choose the parameters with the most dtypes; of those the ones at which work is done in each of them
-    (a conversion to the dtype that is there already is none), and of those the largest."""
+    (a conversion to the dtype that is there already is none), of those the largest, and of those the first.
+    """
     points: dict[str, dict[tuple[str, str, str], Row]] = {}
     for row in rows:
         if row["value"] and row["dtype"]:
@@ -95,7 +96,10 @@ def _largest(rows: Sequence[Row]) -> tuple[Row, dict[tuple[str, str, str], Row]]
         idle = sum(row["bytes"] == 0 and not row["flop"] for row in found.values())
         return len(found), -idle, math.prod(size_of(value) or 1.0 for value in params.values())
 
-    best = max(usable, key=rank)
+    def place(found: dict[tuple[str, str, str], Row]) -> list[order.Key]:
+        return [order.key(name, value) for name, value in next(iter(found.values()))["params"].items()]
+
+    best = max(sorted(usable, key=place), key=rank)
     return next(iter(best.values())), best
 
 

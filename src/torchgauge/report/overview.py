@@ -61,7 +61,7 @@ def _overview(run: Run, name: str, rows: pd.DataFrame) -> Overview:
     ).value_counts()
     skips = sorted(((str(r), int(n)) for r, n in reasons.items()), key=lambda item: (-item[1], item[0]))
     return Overview(
-        run=plain(run.id, 40),
+        run=run.id,
         label=name,
         machine=plain(run.header.environment.machine.host, 60),
         started=_time_of_day(run.header.started),
@@ -120,7 +120,7 @@ def _facts(run: Run) -> list[tuple[str, str]]:
         ("system", f"{machine.system}, Python {machine.python}"),
         (
             "run",
-            f"{run.id}, budget {config.budget}, {count(config.rounds, 'round')}, "
+            f"{plain(run.id, 40)}, budget {config.budget}, {count(config.rounds, 'round')}, "
             f"{count(config.processes, 'process', 'processes')}, seed {config.seed}",
         ),
     ]

@@ -64,7 +64,8 @@ def over_size(rows: Sequence[Row], run_labels: Mapping[str, str]) -> Plot | None
     rate = rate_of(rows)
     if rate is not None:
         rates = {key: _rates(members, axis, rate) for key, members in series.items()}
-        panels.append(_panel("rate", RATES[rate], title, axis, rows, rates))
+        if any(rates.values()):  # those with a rate may be among the series left out
+            panels.append(_panel("rate", RATES[rate], title, axis, rows, rates))
     what = f"{' and '.join(panel.title for panel in panels)} over {plain(axis[1], 30)}, logarithmic axes"
     if left_out:
         what += f"; {len(series)} of {len(series) + left_out} series are drawn, the table has all"

@@ -68,10 +68,13 @@ def varying(rows: Sequence[Row]) -> list[Dimension]:
         *(("param", p) for p in params),
     ]
     found = [d for d in dimensions if len({get(row, d) for row in rows}) > 1]
+    ways = {(row["run"], row["device"], row["method"]) for row in rows if row["method"] is not None}
+    if len(ways) > len({way[:2] for way in ways}):  # two methods on one device: never compared unawares
+        found.append(("", "method"))
     for name in ("method", "instrument", "case"):
         if len({tuple(get(row, d) for d in found) for row in rows}) == len(rows):
             break
-        if len({row[name] for row in rows}) > 1:
+        if len({row[name] for row in rows}) > 1 and ("", name) not in found:
             found.append(("", name))
     return found
 

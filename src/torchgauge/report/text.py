@@ -58,7 +58,7 @@ def label(value: object) -> str:
 
 
 def percent(share: float) -> str:
-    """Write a share for a ±: 0.0004 is <0.1%, 0.004 is 0.4%, 0.02 is 2%, 20 is ×21."""
+    """Write a share for a ±: 0.0004 is <0.1%, 0.004 is 0.4%, 0.02 is 2%, 20 is 20×."""
     if share < 0.0005:
         return "<0.1%"
     if share < 0.01:

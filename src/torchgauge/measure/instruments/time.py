@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from torchgauge.measure import device
 from torchgauge.measure.clock import Clock, HostClock
 from torchgauge.measure.instruments import Observation, Visit
-from torchgauge.measure.sampler import BLOCK_RESOLUTIONS, Samples, empty_loop, sample
+from torchgauge.measure.sampler import (
+    BLOCK_RESOLUTIONS,
+    Samples,
+    empty_loop,
+    garbage_collection_off,
+    sample,
+)
 from torchgauge.measure.subject import Subject
 from torchgauge.record.schema import Scalar
 
 EMPTY_LOOP_SHARE = 0.05
+
+
+@dataclass
+class _Known:
+    """What the visits to a case have in common."""
+
+    clock: Clock
+    synchronizes: bool
+    loops: int = 1
 
 
 class Time:
@@ -24,18 +40,15 @@ class Time:
     def __init__(self, host: HostClock | None = None) -> None:
         self._host = host or HostClock()
         self._empty_loop = empty_loop(self._host)
-        self._clocks: dict[tuple[str, bool], Clock] = {}
-        self._synchronizes: dict[str, bool] = {}
-        self._loops: dict[str, int] = {}
+        self._known: dict[str, _Known] = {}
 
     def observe(self, subject: Subject, visit: Visit) -> tuple[Any, list[Observation]]:
         """Time the subject for about `visit.seconds`; the result is the first call's."""
         result, first_call = self._first_call(subject, visit)
-        if visit.first:
-            self._synchronizes[visit.case_id] = device.synchronizes(visit.device, subject.call())
-        clock = self._clock(visit)
-        samples = sample(subject, clock, visit.seconds, self._loops.get(visit.case_id, 1))
-        self._loops[visit.case_id] = samples.loops
+        known = self._know(subject, visit)
+        clock = known.clock
+        samples = sample(subject, clock, visit.seconds, known.loops)
+        known.loops = samples.loops
         conditions: dict[str, Scalar] = {
             "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "stop": samples.stop,
@@ -45,7 +58,7 @@ class Time:
             "clock_resolution_seconds": clock.resolution,
             "garbage_collection": False,
             "load_1min": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
-            "synchronizes": self._synchronizes[visit.case_id],
+            "synchronizes": known.synchronizes or clock.waits,
         }
         observations = [
             Observation(
@@ -70,19 +83,20 @@ class Time:
         """Call once with the device idle before and after; lazy loading and compiling show here."""
         wait = device.synchronizer(visit.device) or (lambda: None)
         call = subject.call()
-        wait()
-        start = self._host.now()
-        result = call()
-        wait()
-        return result, (self._host.now() - start) * 1e-9
+        with garbage_collection_off():
+            wait()
+            start = self._host.now()
+            result = call()
+            wait()
+            return result, (self._host.now() - start) * 1e-9
 
-    def _clock(self, visit: Visit) -> Clock:
-        key = visit.device, self._synchronizes[visit.case_id]
-        if key not in self._clocks:
-            self._clocks[key] = (
-                self._host if visit.device == "cpu" else device.clock(visit.device, synchronizes=key[1])
-            )
-        return self._clocks[key]
+    def _know(self, subject: Subject, visit: Visit) -> _Known:
+        """Find out once how a case is to be timed. Its clock is its own: it learns from block to block."""
+        if visit.case_id not in self._known:
+            waits = device.synchronizes(visit.device, subject.call())
+            clock = self._host if visit.device == "cpu" else device.clock(visit.device, synchronizes=waits)
+            self._known[visit.case_id] = _Known(clock, waits)
+        return self._known[visit.case_id]
 
     def _warnings(self, samples: Samples, clock: Clock) -> list[str]:
         found = []
@@ -91,7 +105,9 @@ class Time:
             found.append(f"the empty loop ({self._empty_loop * 1e9:.0f} ns a call) is over 5 % of this time")
         if fastest * samples.loops < 0.5 * BLOCK_RESOLUTIONS * clock.resolution:
             found.append("blocks are shorter than 500 steps of the clock")
-        if samples.starved > len(samples.blocks) // 2:
+        if clock.waits:
+            found.append("it waits for the device by itself: the queue could not be filled")
+        elif samples.starved > len(samples.blocks) // 2:
             found.append("launch-bound: the device waited for the host, the time holds gaps between launches")
         if samples.warmup == "time":
             found.append("still changing when the warm-up's time was up")
