@@ -51,13 +51,13 @@ def command(
             self._words = words[words.index("torchgauge.measure.worker") + 1 :]
 
         def wait(self) -> int:
-            for name in [name for name in sys.modules if name.startswith(("bench_", "conftest"))]:
-                del sys.modules[name]
             path = list(sys.path)
             try:
                 return worker.main(self._words)
             finally:
                 sys.path[:] = path
+                for name in [name for name in sys.modules if name.startswith(("bench_", "conftest"))]:
+                    del sys.modules[name]
                 for stream in made.pop().streams:
                     stream.close()
 
@@ -224,6 +224,58 @@ def test_wrong_usage_is_one_line_that_points_to_the_help(command, words: list[st
 def test_a_folder_as_the_output_is_one_line(command, project: Path, words: list[str], target: str) -> None:
     path = synthetic.write(synthetic.run(rounds=1), project)
     refused(command(*words, str(path), "-o", target), "can't be written", "-o")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["report", "h.json", "-o", "h.json"],
+        ["report", "h.json", "--format", "markdown", "-o", "./h.json"],
+        ["export", "h.json", "--format", "csv", "-o", "link"],
+        ["export", "h.json", "--format", "pytest-benchmark"],
+    ],
+)
+def test_a_run_is_never_written_over_by_what_is_made_of_it(command, project: Path, words: list[str]) -> None:
+    path = synthetic.write(synthetic.run(rounds=1), project).rename(project / "h.json")
+    (project / "link").symlink_to("h.json")
+    before = path.read_bytes()
+    refused(command(*words), "is the run itself", "-o")
+    assert path.read_bytes() == before
+
+
+def test_a_pipe_as_input_does_not_hang(command, project: Path) -> None:
+    os.mkfifo(project / "pipe")
+    refused(command("show", "pipe"), "pipe: is no regular file")
+
+
+@pytest.mark.parametrize("words", [["show"], ["report", "--format", "markdown"]])
+def test_a_full_disk_behind_the_output_is_one_line(project: Path, words: list[str]) -> None:
+    path = synthetic.write(synthetic.run(rounds=1), project)
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "torchgauge", *words, path],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert done.returncode == 2
+    assert done.stderr == "torchgauge: error: standard output: No space left on device\n"
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_no_error(project: Path, closed: str) -> None:
+    path = synthetic.write(synthetic.run(rounds=1), project)
+    line = f"{sys.executable} -m torchgauge report {path} --format markdown {closed}"
+    assert subprocess.run(["sh", "-c", line], capture_output=True, check=False, timeout=60).returncode == 0
+
+
+def test_show_to_a_reader_that_has_seen_enough_is_no_error(project: Path) -> None:
+    path = synthetic.write(synthetic.run(rounds=1), project)
+    line = f"set -o pipefail; {sys.executable} -m torchgauge show {path} | head -1"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_same_run_twice_is_refused(command, project: Path) -> None:

@@ -25,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0 fine, 1 a case failed, 2 usage or unreadable input, 130 interrupted.
 
     """
+    _open_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
     passed: list[str] = []
     if "--" in words and words[:1] == ["run"]:
@@ -32,12 +33,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         words = words[: words.index("--")]
     options = _parser().parse_args(words)
     options.pytest_args = passed
-    for stream in (sys.stdout, sys.stderr):  # a terminal that knows no µ gets a ? for it
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
     act: Callable[[argparse.Namespace], int] = options.act
     try:
-        return act(options)
+        code = act(options)
+        sys.stdout.flush()
+        return code
     except TorchgaugeError as error:
         print(f"torchgauge: error: {error}", file=sys.stderr)
         return 2
@@ -48,8 +48,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `torchgauge show … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:  # files say it themselves; this is a full disk behind the output
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(f"torchgauge: error: standard output: {error.strerror}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         return 130
+
+
+def _open_streams() -> None:
+    """Make all three standard streams usable: closed ones go nowhere, and a µ they don't know is a ?."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:  # `>&-`: else the next file to be opened would be taken for it
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -128,6 +146,7 @@ def report(options: argparse.Namespace) -> int:
     from torchgauge.files import replace
 
     runs = _read(options.runs)
+    _spare(options.output or "report.html", runs)
     if options.format == "markdown":
         from torchgauge.report import markdown
 
@@ -155,13 +174,22 @@ def export(options: argparse.Namespace) -> int:
     source = Path(options.run)
     endings = {"csv": ".csv", "parquet": ".parquet", "pytest-benchmark": ".json"}
     target = Path(options.output) if options.output else source.with_suffix(endings[options.format])
-    exporting.export(read(source), options.format, target)
+    run = read(source)
+    _spare(target, [run])
+    exporting.export(run, options.format, target)
     print(target)
     return 0
 
 
 def _extra(side: str) -> str:
     return f"install torchgauge with its extra {side!r}, in a checkout: pip install '.[{side}]'"
+
+
+def _spare(target: str | Path, runs: Sequence[Run]) -> None:
+    """Refuse to write over a run that is read."""
+    for run in runs:
+        if os.path.exists(target) and os.path.samefile(target, run.path):  # noqa: PTH110, PTH121
+            raise TorchgaugeError(f"{target}: is the run itself; choose another file with -o")
 
 
 def _read(names: Sequence[str]) -> list[Run]:

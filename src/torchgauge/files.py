@@ -20,17 +20,24 @@ def replace(target: Path, content: bytes, option: str = "-o") -> None:
         TorchgaugeError: it can't be written; what was there is untouched.
 
     """
-    partial = target.parent / f".{target.name}.{os.getpid()}"
     try:
         if target.is_dir():
             raise IsADirectoryError(None, "it is a folder")
-        with partial.open("xb") as file:
-            file.write(content)
-        partial.replace(target)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
+        if target.exists() and not target.is_file():  # a device, a pipe: there is nothing to replace
+            target.write_bytes(content)
+            return
+        target = target.resolve()  # a link stays one
+        partial = target.with_name(f".{target.name[:200]}.{os.getpid()}")
+        try:
+            with partial.open("xb") as file:
+                file.write(content)
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = error.strerror if isinstance(error, OSError) else error
         raise TorchgaugeError(
-            f"{target}: can't be written: {error.strerror}; choose another file with {option}"
+            f"{target}: can't be written: {reason}; choose another file with {option}"
         ) from None
 
 

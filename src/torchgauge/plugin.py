@@ -77,6 +77,8 @@ def pytest_configure(config: pytest.Config) -> None:
         worker.refusal = message
         raise pytest.UsageError
 
+    if hasattr(config, "workerinput") or config.getoption("numprocesses", None):
+        refuse("pytest-xdist would measure in several processes at once; leave out -n")
     try:
         from torchgauge.measure.setup import plugins
 

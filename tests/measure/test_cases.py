@@ -197,6 +197,31 @@ def test_parameters_that_are_objects_are_named_in_words(fake_run: FakeRun) -> No
     assert found == sorted(f"a/it[cpu,v={v}]" for v in ["int8", "ReLU", "relu", "None", "True", "0.5", "ab"])
 
 
+def test_numbers_of_numpy_are_numbers(fake_run: FakeRun) -> None:
+    text = (
+        "import enum, numpy\n\nclass Size(enum.IntEnum):\n    SMALL = 3\n\n"
+        "@pytest.mark.parametrize('v', [numpy.float64(0.5), numpy.int32(7), Size.SMALL, numpy.True_])\n"
+        "def bench_it(gauge, v):\n    gauge(int)\n"
+    )
+    found, _ = measured(fake_run, text)
+    assert found == sorted(f"a/it[cpu,v={v}]" for v in ("0.5", "7", "3", "True"))
+
+
+def test_parametrize_may_be_given_its_arguments_by_name(fake_run: FakeRun) -> None:
+    text = (
+        "@pytest.mark.parametrize(argnames=['n', 'dtype'], argvalues=[(1, torch.int8)])\n"
+        "def bench_it(gauge, device, dtype, n):\n    gauge(int)\n"
+    )
+    found, _ = measured(fake_run, text)
+    assert [key.partition("[")[0] for key in found] == ["a/it"]
+    assert "int8" in found[0]
+
+
+def test_a_dtype_named_twice_is_measured_once(fake_run: FakeRun) -> None:
+    found, _ = measured(fake_run, PLAIN, "--gauge-dtype=float32,float32")
+    assert found == ["a/it[cpu,float32]"]
+
+
 def test_an_object_without_a_name_is_named_without_its_place_in_memory(fake_run: FakeRun) -> None:
     text = (
         "class Thing:\n    pass\n\n@pytest.mark.parametrize('v', [Thing()])\n"

@@ -28,6 +28,25 @@ def test_a_file_that_does_not_import_is_a_failure_and_the_others_run_on(fake_run
     assert "a_module_that_is_not_there" in failure.message
 
 
+def test_two_files_of_one_name_are_told_so(fake_run: FakeRun) -> None:
+    for folder in ("one", "two"):
+        fake_run.pytester.mkdir(folder).joinpath("bench_a.py").write_text(SOUND)
+    fake_run("--continue-on-collection-errors")
+    (failure,) = fake_run.run.failures
+    assert "has the same name" in failure.message
+
+
+def test_under_xdist_nothing_is_measured(fake_run: FakeRun) -> None:
+    fake_run.pytester.makeconftest(
+        "def pytest_addoption(parser):\n    parser.addoption('--numprocesses', type=int)\n"
+    )
+    fake_run.pytester.makepyfile(bench_a=SOUND)
+    result = fake_run("--numprocesses=2")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*xdist*leave out -n*"])
+    assert fake_run.files == []
+
+
 def test_a_users_own_tests_run_beside_the_benchmarks_and_are_not_recorded(fake_run: FakeRun) -> None:
     fake_run.pytester.makepyfile(bench_a=SOUND, test_own="def test_own():\n    pass")
     fake_run().assert_outcomes(passed=2)

@@ -232,6 +232,47 @@ def test_a_benchmark_that_swallows_the_error_of_its_measured_call_is_a_failure(f
     assert "went on" in failure.message
 
 
+@pytest.mark.parametrize("work", ["flop=float('inf')", "bytes=-1", "items=float('nan')"])
+def test_work_that_is_no_amount_is_a_failure(fake_run: FakeRun, work: str) -> None:
+    bench(fake_run, head=f"def bench_it(gauge):\n    gauge.work({work})\n    gauge(int)\n")
+    fake_run()
+    (failure,) = fake_run.run.failures
+    assert (failure.stage, failure.error) == ("gauge", "GaugeUseError")
+    assert "finite number" in failure.message
+
+
+def test_an_expected_failure_that_passes_is_a_failure_where_it_is_strict(fake_run: FakeRun) -> None:
+    bench(fake_run, head="@pytest.mark.xfail(strict=True)\ndef bench_it(gauge):\n    gauge(int)\n")
+    assert fake_run().ret == 1
+    (failure,) = fake_run.run.failures
+    assert (failure.stage, failure.error) == ("check", "XPASS")
+
+
+def test_what_a_benchmark_changes_in_torch_is_not_in_the_next_ones_way(fake_run: FakeRun) -> None:
+    head = (
+        "before = torch.get_num_threads(), torch.get_default_dtype()\n"
+        "@pytest.mark.parametrize('n', range(2))\ndef bench_it(gauge, n):\n"
+        "    assert (torch.get_num_threads(), torch.get_default_dtype()) == before\n"
+        "    torch.set_num_threads(before[0] + 1)\n    torch.set_default_dtype(torch.float64)\n"
+        "    gauge(int)\n"
+    )
+    bench(fake_run, head=head)
+    fake_run(rounds=2)
+    assert fake_run.run.failures == []
+    assert len(fake_run.run.measurements) == 4
+
+
+def test_an_error_that_can_not_be_printed_is_named_by_its_type(fake_run: FakeRun) -> None:
+    head = (
+        "class Mute(Exception):\n    def __str__(self):\n        raise ValueError\n\n"
+        "def bench_it(gauge):\n    raise Mute\n"
+    )
+    bench(fake_run, head=head)
+    fake_run()
+    (failure,) = fake_run.run.failures
+    assert (failure.error, failure.message) == ("Mute", "Mute")
+
+
 def test_ordinary_tests_stop_at_the_first_failure_and_share_their_fixtures_as_ever(fake_run: FakeRun) -> None:
     fake_run.pytester.makepyfile(
         test_own="""

@@ -20,7 +20,7 @@ def pytest_benchmark(run: Run) -> bytes:
     """Write what `pytest-benchmark compare` and `pytest --benchmark-compare` read."""
     pools: dict[str, list[Measurement]] = {}
     for line in run.measurements:
-        if line.metric in PRIMARY_METRICS and line.unit == "s":
+        if line.metric in PRIMARY_METRICS and line.unit == "s" and line.samples:
             pools.setdefault(line.case.id, []).append(line)
     environment = run.header.environment
     document = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -41,7 +42,7 @@ def choose_dtypes(spec: str | None, devices: Iterable[str]) -> list[str] | None:
     """
     if spec is None:
         return None
-    names = [name.strip() for name in spec.split(",")]
+    names = list(dict.fromkeys(name.strip() for name in spec.split(",")))
     if names in (["all"], list(device.DTYPES)):  # a stored run says `all` in full
         return list(device.DTYPES)
     for name in names:
@@ -55,11 +56,10 @@ def choose_dtypes(spec: str | None, devices: Iterable[str]) -> list[str] | None:
 
 def parametrize(metafunc: pytest.Metafunc, selection: Selection) -> None:
     """Give a benchmark its `device` and `dtype`, where it asks for them and does not set them itself."""
-    own = {
-        name.strip()
-        for mark in metafunc.definition.iter_markers("parametrize")
-        for name in (mark.args[0].split(",") if isinstance(mark.args[0], str) else mark.args[0])
-    }
+    own: set[str] = set()
+    for mark in metafunc.definition.iter_markers("parametrize"):
+        names = mark.args[0] if mark.args else mark.kwargs.get("argnames", ())
+        own.update(name.strip() for name in (names.split(",") if isinstance(names, str) else names))
     if "device" in metafunc.fixturenames and "device" not in own:
         metafunc.parametrize(
             "device", [pytest.param(torch.device(name), id=name) for name in selection.devices]
@@ -116,8 +116,8 @@ def case_of(item: pytest.Function) -> Case:
     if any(mark.kwargs.get("precision") == "tf32" for mark in _marks(item)):
         dtype_name = "tf32"
     scalars = {key: _scalar(value) for key, value in params.items()}
-    group = item.path.stem.removeprefix("bench_").removeprefix("test_")
-    function = getattr(item, "originalname", None) or item.name
+    group = _text(item.path.stem).removeprefix("bench_").removeprefix("test_")
+    function = _text(getattr(item, "originalname", None) or item.name)
     name = function.removeprefix("bench_").removeprefix("test_")
     if item.cls is not None:
         name = f"{item.cls.__name__}.{name}"
@@ -164,10 +164,13 @@ def _is_kind(place: str, kind: str) -> bool:
 
 
 def _scalar(value: Any) -> Scalar:
-    if value is None or isinstance(value, (bool, int)):
+    if value is None or isinstance(value, bool):
         return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)  # JSON has no infinity
+    if isinstance(value, numbers.Integral):  # NumPy's too
+        return int(value)
+    if isinstance(value, numbers.Real):
+        number = float(value)
+        return number if math.isfinite(number) else str(number)  # JSON has no infinity
     return _text(value)
 
 
@@ -176,4 +179,4 @@ def _text(value: Any) -> str:
         return str(value).removeprefix("torch.")
     if not isinstance(value, str):
         value = getattr(value, "__name__", None) or _ADDRESS.sub("", str(value))
-    return "".join(sign for sign in value if unicodedata.category(sign)[0] != "C")[:200]
+    return "".join(sign for sign in str(value) if unicodedata.category(sign)[0] != "C")[:200]

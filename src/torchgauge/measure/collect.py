@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from torchgauge.errors import TorchgaugeError
-from torchgauge.measure import cases
+from torchgauge.measure import cases, device
 from torchgauge.measure.worker import Worker
 from torchgauge.record import Case
 
@@ -84,18 +84,26 @@ class Collection:
             elif case is not None:
                 seen[case.id] = item.nodeid
 
+    def pytest_make_collect_report(self, collector: pytest.Collector) -> None:
+        """Leave the name of the file that is imported next, in case it ends the process."""
+        if self._worker is not None and isinstance(collector, pytest.Module):
+            self._worker.note_file(collector.nodeid)
+
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Remember a file that could not be imported."""
         if report.failed:
-            self.broken_files.append((report.nodeid, _last_line(report.longreprtext)))
+            self.broken_files.append((report.nodeid, _cause(report.longreprtext)))
+
+    def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Keep what went wrong for the worker's one line."""
+        if self._worker is not None:
+            self._worker.fault = f"{excinfo.typename}: {device.first_line(excinfo.value)}"
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """List the cases if that was asked for; refuse a run without any."""
         chosen = [item.stash[CASE] for item in session.items if CASE in item.stash]
         if self._worker is not None and session.config.option.collectonly:
-            for case in chosen:
-                print(case.id, file=self._worker.stdout)
-            self._worker.stdout.flush()
+            self._worker.print("\n".join(case.id for case in chosen))
         if chosen or self.broken_files or self._worker is None:
             return
         where = self._where
@@ -119,6 +127,9 @@ def is_benchmark(item: pytest.Item) -> bool:
     return bool(found) and getattr(found[-1].func, "__module__", "") == "torchgauge.plugin"
 
 
-def _last_line(text: str) -> str:
+def _cause(text: str) -> str:
+    """Find the cause of a failed import in what pytest says."""
+    if "import file mismatch" in text:
+        return "another file of this run has the same name; rename one of them"
     lines = [line for line in text.splitlines() if line.startswith("E ")] or text.splitlines() or [""]
     return lines[-1].removeprefix("E").strip()[:300]

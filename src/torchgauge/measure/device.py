@@ -8,9 +8,8 @@ import functools
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
@@ -114,21 +113,6 @@ def describe(name: str) -> DeviceFacts:
     )
 
 
-def flags() -> dict[str, str | bool | None]:
-    """Tell how torch's switches that change speed or results are set."""
-    cudnn = torch.backends.cudnn
-    version = cudnn.version() if cudnn.is_available() else None
-    tf32 = [getattr(part, name) == on for part, name, on, _ in _tf32_switches()]
-    return {
-        "float32_matmul_precision": torch.get_float32_matmul_precision(),
-        "tf32_matmul": tf32[0],
-        "tf32_cudnn": any(tf32[1:]),
-        "cudnn_benchmark": bool(cudnn.benchmark),
-        "cuda": torch.version.cuda or torch.version.hip,
-        "cudnn": None if version is None else str(version),
-    }
-
-
 def torch_dtype(name: str) -> torch.dtype:
     """Give the torch dtype of a name; tf32 is float32 in memory.
 
@@ -158,6 +142,8 @@ def why_not(device: str, dtype: str) -> str | None:
 
 def unsupported(error: BaseException) -> str | None:
     """Give the reason if the error says that the device or torch build lacks something; else None."""
+    if isinstance(error, MemoryError):
+        return f"out of memory: {first_line(error)}"
     if not isinstance(error, (RuntimeError, TypeError)):  # NotImplementedError is a RuntimeError
         return None
     text = first_line(error)
@@ -167,10 +153,14 @@ def unsupported(error: BaseException) -> str | None:
 
 
 def first_line(error: BaseException) -> str:
-    """Give the first line of an error's text, or its type's name where it has none."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[
-        :300
-    ]
+    """Give the first line of an error's text in printable signs, or its type's name where it has none."""
+    name = type(error).__name__
+    try:
+        text = str(error)
+    except Exception:  # a broken __str__
+        return name
+    line = next((line.strip() for line in text.splitlines() if line.strip()), name)[:300]
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in line)
 
 
 def release(device: str) -> None:
@@ -227,39 +217,6 @@ def synchronizes(device: str, call: Callable[[], object]) -> bool:
         finally:
             torch.cuda.set_sync_debug_mode(before)
     return any("synchronizing CUDA operation" in str(warning.message) for warning in caught)
-
-
-@contextlib.contextmanager
-def precision(device: str, dtype: str | None) -> Iterator[None]:
-    """Compute float32 products in TF32 for dtype "tf32", in IEEE float32 for "float32"; then restore.
-
-    The one place that sets it: from torch 2.9 on `fp32_precision`, before `allow_tf32`; setting both
-    raises.
-    """
-    if not device.startswith("cuda") or dtype not in ("float32", "tf32"):
-        yield
-        return
-    switches = _tf32_switches()
-    before = [getattr(part, name) for part, name, _, _ in switches]
-    for part, name, on, off in switches:
-        setattr(part, name, on if dtype == "tf32" else off)
-    try:
-        yield
-    finally:
-        for (part, name, _, _), value in zip(switches, before, strict=True):
-            setattr(part, name, value)
-
-
-def _tf32_switches() -> list[tuple[Any, str, Any, Any]]:
-    """Give torch's switches of TF32 for matrix products, convolutions and recurrent layers.
-
-    Each is an object, its attribute, and the attribute's value for on and off.
-    """
-    matmul: Any = torch.backends.cuda.matmul
-    cudnn: Any = torch.backends.cudnn
-    if hasattr(matmul, "fp32_precision"):
-        return [(part, "fp32_precision", "tf32", "ieee") for part in (matmul, cudnn.conv, cudnn.rnn)]
-    return [(part, "allow_tf32", True, False) for part in (matmul, cudnn)]
 
 
 @functools.cache

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 import torch
 
-from torchgauge.measure import device, nvml
+from torchgauge.measure import device, nvml, settings
 from torchgauge.measure.machine import read_machine
 from torchgauge.measure.reasons import Reasons, Unknown, printable, reason
 from torchgauge.record.fingerprint import fingerprint, machine_key
@@ -63,7 +63,7 @@ def collect(
     root: Path = Path("/"),
     variables: Mapping[str, str] = os.environ,
     describe: Describe = device.describe,
-    flags: Flags = device.flags,
+    flags: Flags = settings.flags,
     library: Callable[[], nvml.Library] = nvml.load,
 ) -> Environment:
     """Describe the environment.

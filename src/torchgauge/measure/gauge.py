@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -46,7 +47,13 @@ class Gauge:
             bytes: bytes read from and written to memory.
             items: elements, samples, batches: whatever a rate is wanted for.
 
+        Raises:
+            GaugeUseError: a number is negative, infinite or none.
+
         """
+        for name, value in (("flop", flop), ("bytes", bytes), ("items", items)):
+            if value is not None and not 0 <= value < math.inf:
+                raise GaugeUseError(f"gauge.work({name}={value}): say a finite number, 0 or more")
         self.stated = Work(
             flop=None if flop is None else float(flop),
             bytes=None if bytes is None else float(bytes),

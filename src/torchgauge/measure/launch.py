@@ -27,6 +27,8 @@ from torchgauge.record.ending import ending, seconds_before
 
 DONE, STOPPED, REFUSED, INTERRUPTED = b"done", b"stopped", b"refused", b"interrupted"
 """What a worker leaves in its crumb when it ends in order; else the crumb holds the case it was at."""
+IMPORTING = b"importing "
+"""What stands in the crumb before the name of a file that is being imported."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,11 @@ def resume(path: Path) -> Outcome:
         raise TorchgaugeError(
             f"{path}: is complete, nothing is left to measure; show it with: torchgauge show {path}"
         )
-    return _measure(_request_of(run), path, seconds_before(run))
+    request = _request_of(run)
+    for name in request.paths:
+        if not Path(name.partition("::")[0]).exists():
+            raise TorchgaugeError(f"{name}: not here; resume from the folder in which the run was begun")
+    return _measure(request, path, seconds_before(run))
 
 
 def _request_of(run: Run) -> Request:
@@ -118,30 +124,38 @@ def _measure(request: Request, path: Path, before: float) -> Outcome:
             stopped = left == STOPPED
             if left in (DONE, STOPPED, REFUSED, INTERRUPTED):
                 process += 1
+                if left == DONE:  # whatever the process did at its exit
+                    code = 0
+            elif not left and code == 0:  # -- --help and the like
+                return Outcome(None, 0)
             else:
                 _note_death(path, left, code)
                 code = 1
+    if left == REFUSED:
+        return Outcome(None, 2)
     if not path.exists():
-        return Outcome(None, code)
-    interrupted = stopped or code not in (0, 1)
+        if code == 130:
+            return Outcome(None, code)
+        raise TorchgaugeError(f"{path}: is gone, and what was measured with it; did a benchmark remove it?")
+    interrupted = stopped or code == 130
     run = read(path)
     end = ending(run, before + time.monotonic() - begin, interrupted=interrupted)
     writer = RunWriter(path)
     try:
         writer.append(end)
-    except TorchgaugeError:
-        if code != 2:  # else the worker has told already that the disk is full
-            raise
     finally:
         writer.close()
-    if code == 0 and end.failed:
-        code = 1
-    return Outcome(path, code)
+    return Outcome(path, 130 if code == 130 else int(stopped or end.failed > 0))
 
 
 def _note_death(path: Path, crumb: bytes, code: int) -> None:
     """Write the failure of the case that killed its worker."""
     name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+    if crumb.startswith(IMPORTING):
+        file = crumb.removeprefix(IMPORTING).decode("utf-8", "replace")
+        raise TorchgaugeError(
+            f"{file} ends the process ({name}) when it is imported; mend it, or leave it out"
+        )
     if not crumb or not path.exists():
         raise TorchgaugeError(
             f"the measuring process ended ({name}) before its first case; try: python -c 'import torch'"
@@ -157,7 +171,8 @@ def _note_death(path: Path, crumb: bytes, code: int) -> None:
 
 def _worker(request: Request, crumb: Path, process: int, path: Path, extra: list[str]) -> int:
     """Run one worker to its end. SIGINT and SIGTERM are handed to it: it closes, then we do."""
-    command = [sys.executable, "-m", "torchgauge.measure.worker", str(crumb), str(len(request.pytest_args))]
+    command = [sys.executable, "-m", "torchgauge.measure.worker"]
+    command += [str(crumb), str(os.getpid()), str(len(request.pytest_args))]
     command += ["--gauge-file", str(path), "--gauge-process", str(process), *_options(request), *extra]
     # The options of a project's own pytest runs (coverage, xdist) would be measured too
     command += ["-o", "addopts=", "--continue-on-collection-errors", "-p", "no:cacheprovider"]
@@ -168,9 +183,14 @@ def _worker(request: Request, crumb: Path, process: int, path: Path, extra: list
 
     def stop(_number: int, _frame: object) -> None:
         nonlocal stopped
+        left = crumb.read_bytes()
+        # one that still imports would answer with a traceback, and has nothing to lose; the second
+        # time it did not listen
+        kill = stopped or not left or left.startswith(IMPORTING)
+        if not kill:
+            print("stopping; again: at once", file=sys.stderr, flush=True)
         stopped = True
-        # one that still imports would answer with a traceback, and has nothing to lose
-        child.send_signal(signal.SIGINT if crumb.read_bytes() else signal.SIGKILL)
+        child.send_signal(signal.SIGKILL if kill else signal.SIGINT)
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -205,7 +225,9 @@ def _environment() -> dict[str, str]:
         if here in sys.path
         else [os.environ.get("PYTHONPATH", "")]
     )
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))}
+    # what PYTEST_ADDOPTS adds (coverage, xdist) would be measured too
+    kept = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
+    return {**kept, "PYTHONPATH": os.pathsep.join(filter(None, path))}
 
 
 @contextmanager

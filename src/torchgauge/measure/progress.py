@@ -5,6 +5,7 @@ Drawn between visits only, never by a thread: nothing may run beside a timed blo
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from typing import TextIO
@@ -60,7 +61,8 @@ class RunProgress:
         if self._bar is not None:
             self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
         else:
-            print(line, file=self._stream, flush=True)
+            with contextlib.suppress(OSError):  # a full disk behind 2>file costs the notes, not the run
+                print(line, file=self._stream, flush=True)
 
     def stop(self) -> None:
         """Take the bar away."""

@@ -8,6 +8,7 @@ benchmark is reported to pytest once, when its last visit is over.
 from __future__ import annotations
 
 import gc
+import os
 import sys
 import time
 from collections.abc import Generator
@@ -19,7 +20,7 @@ import pytest
 from _pytest.runner import runtestprotocol
 
 from torchgauge.errors import TorchgaugeError
-from torchgauge.measure import device, environment
+from torchgauge.measure import device, environment, settings
 from torchgauge.measure.collect import CASE, Collection
 from torchgauge.measure.feed import feed
 from torchgauge.measure.gauge import Gauge, GaugeUseError
@@ -53,6 +54,7 @@ class Rounds:
         self._process = process
         self._worker = worker
         self._refuse = refuse
+        self._pid = os.getpid()
         self._begin = time.monotonic()
         self._journal: Journal | None = None
         self._instrument: Instrument | None = None
@@ -180,6 +182,8 @@ class Rounds:
         self._tidy()
         with device.current(case.device):
             reports = runtestprotocol(item, nextitem=following, log=False)
+        if os.getpid() != self._pid:  # a benchmark forked, and this is the copy
+            os._exit(0)
         self._visit = None
         skip = next((report for report in reports if report.skipped), None)
         if self._problem is not None:
@@ -242,7 +246,7 @@ class Rounds:
         if not isinstance(gauge, Gauge) or self._visit is None:
             return (yield)
         case = self._visit[0]
-        with device.precision(case.device, case.dtype):
+        with settings.kept(), settings.precision(case.device, case.dtype):
             try:
                 return (yield)
             except Exception as error:
@@ -257,7 +261,11 @@ class Rounds:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Remember where and why a visit failed."""
         report = yield
-        if self._visit is not None and report.failed and call.excinfo is not None and self._problem is None:
+        if self._visit is None or not report.failed or self._problem is not None:
+            return report
+        if call.excinfo is None:  # a strict xfail that passed
+            self._problem = "check", "XPASS", str(report.longrepr)
+        else:
             gauge = getattr(item, "funcargs", {}).get("gauge")
             stage = {"setup": "fixture", "teardown": "teardown"}.get(call.when, "")
             if not stage:

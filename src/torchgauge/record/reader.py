@@ -79,6 +79,8 @@ def read(path: Path | str) -> Run:
 
 def _lines(path: Path) -> tuple[list[bytes], list[str]]:
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise RecordError(f"{path}: is no regular file; copy the run into one")
         content = path.read_bytes()
     except FileNotFoundError:
         raise RecordError(f"{path}: no such run file; see what there is with: ls {path.parent}") from None

@@ -48,6 +48,7 @@ class RunWriter:
             raise TorchgaugeError(
                 f"{path}: can't be written: {error.strerror}; choose a folder with --results"
             ) from None
+        os.register_at_fork(after_in_child=self.close)  # a child's copy would keep the lock
         try:
             self._lock()
             self._size = self._drop_cut_line()

@@ -24,10 +24,20 @@ from torchgauge.units import format_quantity
 MOST_LISTED = 12
 """Failures and reasons of skips that are listed one by one."""
 
+NARROWEST = 20
+"""Columns; a terminal that says it has less is not believed."""
+
 GAP = 3
 """Blanks between two columns of rich's SIMPLE_HEAD."""
 
 _RAISED = str.maketrans("0123456789,", "⁰¹²³⁴⁵⁶⁷⁸⁹˒")
+
+
+class _Console(Console):
+    """rich's own ends the process with 1 when a reader has seen enough (`torchgauge show … | head`)."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
 
 
 def show(runs: Sequence[Run], console: Console | None = None) -> None:
@@ -39,7 +49,9 @@ def show(runs: Sequence[Run], console: Console | None = None) -> None:
 
     """
     if console is None:
-        console = Console(highlight=False)
+        console = _Console(highlight=False)
+        if console.width < NARROWEST:
+            console.width = NARROWEST
         if not console.is_terminal and "COLUMNS" not in os.environ:
             console.width = 100
     frame = summaries(runs)
