@@ -98,7 +98,7 @@ def test_pytest_benchmark_compares_what_we_export(run, tmp_path):
     export.export(run, "pytest-benchmark", files[0])
     export.export(synthetic.run(cases=[], failures=[]), "pytest-benchmark", tmp_path / "none.json")
     export.export(synthetic.run(cases=synthetic.grid(), speed=2.0, rounds=2), "pytest-benchmark", files[1])
-    tool = [str(Path(sys.executable).parent / "pytest-benchmark"), "--storage", str(tmp_path / "store")]
+    tool = [sys.executable, "-m", "pytest_benchmark", "--storage", str(tmp_path / "store")]
     done = subprocess.run(
         [*tool, "compare", *map(str, files), "--group-by", "fullname", "--columns=min,median,ops"],
         capture_output=True,
