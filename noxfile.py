@@ -57,6 +57,11 @@ def bench_gpu(session):
     bench(session, "--device", "cuda")
 
 
+def profile(session):
+    """Say what each hot path is made of: operators, kernels, copies; with a trace a case."""
+    bench(session, "--instruments", "profile", "--budget", "quick")
+
+
 def report(session):
     """Write results/report.html from results/*.jsonl, or what the arguments say."""
     runs = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("results/*.jsonl"))
@@ -79,7 +84,9 @@ def tests(session):
     run(session, ready(session, TESTS), "pytest", *session.posargs)
 
 
-SESSIONS = {f.__name__.replace("_", "-"): f for f in (bench, bench_cpu, bench_gpu, report, lint, tests)}
+SESSIONS = {
+    f.__name__.replace("_", "-"): f for f in (bench, bench_cpu, bench_gpu, profile, report, lint, tests)
+}
 
 
 def run(session, python, *module):

@@ -194,7 +194,7 @@ class FakeRun:
         """The device that was the current one in each visit."""
         gc.freeze()  # each run ends with several collections: leave torch out of them
         monkeypatch.setattr(environment, "collect", lambda *_: surroundings)
-        monkeypatch.setattr(rounds, "by_name", lambda _: self._instrument)
+        monkeypatch.setattr(rounds.instruments, "by_name", lambda _: self._instrument)
         monkeypatch.setattr(rounds.device, "current", self._make_current)
 
     def __call__(self, *arguments: str, rounds: int = 1, device: str = "cpu", budget: str = "quick") -> Any:

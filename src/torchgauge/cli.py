@@ -92,6 +92,7 @@ def run(options: argparse.Namespace) -> int:
             keyword=options.keyword,
             budget=options.budget or "standard",
             rounds=options.rounds,
+            instruments=options.instruments or ["time"],
             processes=options.processes or 1,
             seed=options.seed,
             collect_only=bool(options.collect_only),
@@ -222,9 +223,14 @@ def _positive(text: str) -> int:
 
 
 def _instruments(text: str) -> list[str]:
-    names = [name.strip() for name in text.split(",")]
-    if names != ["time"]:
-        raise argparse.ArgumentTypeError(f"unknown instrument in {text!r}; this version has: time")
+    from torchgauge.measure.schedule import INSTRUMENTS
+
+    names = list(dict.fromkeys(name.strip() for name in text.split(",")))
+    unknown = [name for name in names if name not in INSTRUMENTS]
+    if unknown:
+        raise argparse.ArgumentTypeError(
+            f"unknown instrument {unknown[0]!r}; choose from {', '.join(INSTRUMENTS)}"
+        )
     return names
 
 
@@ -257,7 +263,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--dtype", metavar="LIST", help="a list such as float32,bfloat16, or all (default: by budget)")
     add("-k", dest="keyword", metavar="EXPR", help="only benchmarks that match, as in pytest")
     add("--budget", choices=("quick", "standard", "thorough"), help="how much to measure (default: standard)")
-    add("--instruments", type=_instruments, metavar="LIST", help="how to look at each case (default: time)")
+    add(
+        "--instruments",
+        type=_instruments,
+        metavar="LIST",
+        help="time (the default), memory, profile: a pass for each",
+    )
     add("--rounds", type=_positive, metavar="N", help="passes over all cases (default: by budget)")
     add("--processes", type=_positive, metavar="N", help="fresh processes, each with all rounds (default: 1)")
     add("--seed", type=int, metavar="N", help="seed of the order of the cases (default: drawn, and stored)")

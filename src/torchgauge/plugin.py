@@ -50,6 +50,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="standard",
         help="how much to measure (default: %(default)s)",
     )
+    add(
+        "--gauge-instruments",
+        metavar="LIST",
+        default="time",
+        help="how to look at each case: time, memory, profile (default: %(default)s)",
+    )
     add("--gauge-rounds", type=int, metavar="N", help="passes over all cases (default: by budget)")
     add("--gauge-seed", type=int, metavar="N", help="seed of the order of the cases (default: drawn)")
     add("--gauge-processes", type=int, metavar="N", default=1, help=f"fresh processes of the run {_HIDDEN}")

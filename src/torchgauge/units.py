@@ -42,11 +42,14 @@ def format_quantity(value: float | None, unit: str) -> str:
 
     Args:
         value: in the base unit.
-        unit: "s", "B", "B/s", "FLOP", "FLOP/s" or any other; only "B" takes IEC prefixes.
+        unit: "s", "B", "B/s", "FLOP", "FLOP/s" or any other; only "B" takes IEC prefixes. "1" is a
+            number of things, which has neither unit nor prefix.
 
     """
     if value is None:
         return "–"
+    if unit == "1" and math.isfinite(value):
+        return f"{value:,.0f}" if value == round(value) else significant(value)
     if value == 0 or not math.isfinite(value):
         return f"{value:g} {unit}"
     if unit == "B":

@@ -171,4 +171,4 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    rounds.by_name = lambda _: Exercise  # type: ignore[assignment]
+    rounds.instruments.by_name = lambda _: Exercise  # type: ignore[assignment]

@@ -328,6 +328,31 @@ def test_a_run_is_not_resumed_where_its_benchmarks_are_not(saga: SimpleNamespace
     assert path.read_bytes() == before
 
 
+def test_each_instrument_looks_in_a_process_of_its_own_and_resuming_knows_what_it_saw(tmp_path: Path) -> None:
+    text = "import os, torch\n\ndef bench_it(gauge):\n    print(os.getpid(), file=open('pids', 'a'))\n"
+    project(tmp_path, a=text + "    gauge(torch.empty, 1000)\n")
+    words = ("--instruments", "memory,time,profile", "--processes", "2", *QUICK)
+    done = finish(start(tmp_path, *words, "bench"))
+    assert done.code == 0, done.error
+    path = the_file(tmp_path)
+    run = read(path)
+    seen = {(line.instrument, line.process) for line in run.measurements}
+    assert seen == {("memory", 0), ("time", 1), ("time", 2), ("profile", 3)}
+    assert len(set((tmp_path / "pids").read_text().split())) == 4
+    assert (run.end.measured, run.header.config.instruments) == (1, ["memory", "time", "profile"])
+    assert len(list(path.with_suffix(".profile").iterdir())) == 1
+    assert [title in done.out for title in ("Memory", "Profile", "aten::empty")] == [True] * 3
+    # without the last two processes' lines the rest is made again, and nothing twice
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(line for line in lines[:-1] if b'"process":0' in line or line is lines[0]))
+    done = finish(start(tmp_path, "--resume", str(path)))
+    assert done.code == 0, done.error
+    resumed = read(path)
+    assert sorted((line.instrument, line.process, line.metric) for line in resumed.measurements) == sorted(
+        (line.instrument, line.process, line.metric) for line in run.measurements
+    )
+
+
 def test_two_runs_at_once_into_one_folder_are_both_whole_and_feed_pytest_benchmark(tmp_path: Path) -> None:
     project(tmp_path, a=EIGHT)
     both = [start(tmp_path, *QUICK, "-k", "0 or 1", "--benchmark-json", f"{side}.json") for side in "ab"]

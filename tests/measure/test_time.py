@@ -10,8 +10,9 @@ import pytest
 from fakes import FakeCall, FakeClock, FakeNow, FakeQueue
 from torchgauge.measure import device
 from torchgauge.measure.clock import EventClock
-from torchgauge.measure.instruments import NAMES, Visit, by_name
+from torchgauge.measure.instruments import Visit, by_name
 from torchgauge.measure.instruments import time as instrument
+from torchgauge.measure.schedule import INSTRUMENTS
 from torchgauge.measure.subject import Subject
 
 
@@ -26,7 +27,7 @@ def visit(place: str = "cpu", *, first: bool = True, seconds: float = 0.05, case
 
 
 def test_every_instrument_that_is_offered_can_be_made() -> None:
-    assert [by_name(name).name for name in NAMES] == list(NAMES)
+    assert [by_name(name).name for name in INSTRUMENTS] == list(INSTRUMENTS)
     with pytest.raises(KeyError):
         by_name("astrology")
 

@@ -88,7 +88,7 @@ def summaries(runs: Iterable[Run]) -> pd.DataFrame:
     are several, by round otherwise (`torchgauge.estimate`); they are missing where there is one
     cluster only. `p05` and `median` come with intervals of their own. Values are in `unit`, rates per
     second of the headline; a rate is missing where no work is stated and for metrics that are not the
-    time of the work (`first_call`, `submit_time`).
+    time of the work (`first_call`, `submit_time`, a profiler's times).
 
     `params` holds a dict, `warnings` a list of sentences. `failed` marks a case that raised in any
     round; one that left no measurement has a row with the metric missing, its failure among the
@@ -228,7 +228,8 @@ def _summary_row(run: Run, pool: Sequence[Measurement], failed: bool) -> dict[st
         or None,
         "failed": failed,
     }
-    timed = first.unit == "s" and first.metric not in _NO_RATE and headline.value > 0
+    timed = first.instrument == "time" and first.unit == "s" and first.metric not in _NO_RATE
+    timed = timed and headline.value > 0
     for amount in ("flop", "bytes", "items"):
         row[f"{amount}_per_second"] = row[amount] / headline.value if timed and row[amount] else None
     return row

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from torch.profiler import ProfilerActivity, supported_activities
 
 from torchgauge.errors import TorchgaugeError
 from torchgauge.measure.clock import Clock, Event, EventClock, HostClock, Queue
@@ -191,6 +192,20 @@ def synchronizer(device: str) -> Callable[[], None] | None:
         return None
     module = getattr(torch, kind)
     return module.synchronize if kind == "mps" else lambda: module.synchronize(device)
+
+
+def activities(device: str) -> list[ProfilerActivity]:
+    """Choose what torch's profiler looks at: the host, and the device where the profiler knows it."""
+    wanted = {"cuda": "CUDA", "xpu": "XPU"}.get(torch.device(device).type)
+    chosen = [ProfilerActivity.CPU]
+    if wanted is not None and getattr(ProfilerActivity, wanted) in supported_activities():
+        chosen.append(getattr(ProfilerActivity, wanted))
+    return chosen
+
+
+def profiler_type(device: str) -> int:
+    """Give the number of a kind of device in the profiler's traces (c10::DeviceType)."""
+    return {"cpu": 0, "cuda": 1, "xpu": 12, "mps": 13}[torch.device(device).type]
 
 
 def clock(device: str, *, synchronizes: bool) -> Clock:

@@ -29,7 +29,12 @@ class Journal:
     """One run file being written, by this process, from its begin or from where it was left."""
 
     def __init__(
-        self, path: Path, run_id: str, config: Config, environment: Environment, process: int
+        self,
+        path: Path,
+        run_id: str,
+        config: Config,
+        environment: Environment,
+        process: int,
     ) -> None:
         self.path = path
         self._process = process
@@ -55,7 +60,8 @@ class Journal:
     def samples(self, case: Case) -> list[float]:
         """Give all primary samples of a case, process by process in the order in which they were taken."""
         processes = range(self._process + 1)
-        return [value for process in processes for part in self._samples[case.id, process] for value in part]
+        parts = [part for process in processes for part in self._samples.get((case.id, process), [])]
+        return [value for part in parts for value in part]
 
     def estimate(self, case: Case, q: float) -> Estimate:
         """Estimate the case's headline from this process's rounds so far."""
@@ -83,6 +89,7 @@ class Journal:
                     work=work,
                     conditions=one.conditions,
                     warnings=one.warnings,
+                    parts=one.parts,
                 )
             )
 
@@ -115,8 +122,8 @@ class Journal:
             )
         self.seconds_before = seconds_before(run)
         for line in run.measurements:
+            self._held.add((line.case.id, line.process, line.round))
             if line.metric in PRIMARY_METRICS:
-                self._held.add((line.case.id, line.process, line.round))
                 self._samples[line.case.id, line.process].append(line.samples)
         self.closed_cases = {line.case.id for line in run.failures} | {line.case.id for line in run.skips}
 

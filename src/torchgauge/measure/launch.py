@@ -22,6 +22,7 @@ from pathlib import Path
 import msgspec
 
 from torchgauge.errors import TorchgaugeError
+from torchgauge.measure.schedule import passes
 from torchgauge.record import Case, Failure, Run, RunWriter, read, run_file_name
 from torchgauge.record.ending import ending, seconds_before
 
@@ -41,6 +42,7 @@ class Request:
     keyword: str | None = None
     budget: str = "standard"
     rounds: int | None = None
+    instruments: list[str] = field(default_factory=lambda: ["time"])
     processes: int = 1
     seed: int | None = None
     collect_only: bool = False
@@ -105,6 +107,7 @@ def _request_of(run: Run) -> Request:
         keyword=config.keyword,
         budget=config.budget,
         rounds=config.rounds,
+        instruments=config.instruments,
         processes=config.processes,
         seed=config.seed,
         pytest_args=config.pytest_args,
@@ -116,8 +119,8 @@ def _measure(request: Request, path: Path, before: float) -> Outcome:
     code = 0
     stopped = False
     with _crumb() as crumb:
-        process = 0
-        while process < request.processes and code in (0, 1) and not stopped:
+        process, count = 0, len(passes(request.instruments, request.processes))
+        while process < count and code in (0, 1) and not stopped:
             crumb.write_bytes(b"")
             code = _worker(request, crumb, process, path, [])
             left = crumb.read_bytes()
@@ -206,6 +209,7 @@ def _worker(request: Request, crumb: Path, process: int, path: Path, extra: list
 def _options(request: Request) -> list[str]:
     words = ["--gauge-device", request.device, "--gauge-budget", request.budget]
     words += ["--gauge-processes", str(request.processes)]
+    words += ["--gauge-instruments", ",".join(request.instruments)]
     for option, value in (
         ("--gauge-dtype", request.dtype),
         ("--gauge-rounds", request.rounds),

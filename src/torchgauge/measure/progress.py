@@ -27,9 +27,9 @@ class RunProgress:
         self._bar: Progress | None = None
         self._task = TaskID(0)
 
-    def start(self, cases: int, visits: int) -> None:
-        """Say how much there is to do."""
-        self.say(f"measuring {cases} cases in {visits} visits")
+    def start(self, cases: int, visits: int, instrument: str = "") -> None:
+        """Say how much there is to do, and how where it is not by the clock."""
+        self.say(f"{instrument or 'measuring'}{':' * bool(instrument)} {cases} cases in {visits} visits")
         if self._live:
             self._bar = Progress(
                 TextColumn("{task.percentage:>3.0f} %"),

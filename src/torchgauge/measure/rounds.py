@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -20,14 +21,14 @@ import pytest
 from _pytest.runner import runtestprotocol
 
 from torchgauge.errors import TorchgaugeError
-from torchgauge.measure import device, environment, settings
+from torchgauge.measure import device, environment, instruments, settings
 from torchgauge.measure.collect import CASE, Collection
 from torchgauge.measure.feed import feed
 from torchgauge.measure.gauge import Gauge, GaugeUseError
-from torchgauge.measure.instruments import Instrument, Observation, Visit, by_name
+from torchgauge.measure.instruments import Instrument, Observation, Visit
 from torchgauge.measure.journal import Journal
 from torchgauge.measure.launch import DONE, STOPPED
-from torchgauge.measure.schedule import Allowance, order
+from torchgauge.measure.schedule import Allowance, order, passes
 from torchgauge.measure.worker import Worker
 from torchgauge.record import Case, Config
 
@@ -61,7 +62,12 @@ class Rounds:
         self._visit: tuple[Case, Visit] | None = None
         self._problem: tuple[str, str, str] | None = None
         self._last: bool = False
-        self._rounds = config.rounds
+        plan = passes(config.instruments, config.processes)
+        self._name = plan[process]
+        self._times = self._name == "time"
+        self._last_of_times = self._name not in plan[process + 1 :]
+        self._rounds = config.rounds if self._times else 1
+        self._folder = path.with_suffix(f".{self._name}")
         self._modules = 0
         self._visited: set[str] = set()
 
@@ -97,7 +103,7 @@ class Rounds:
         checkout = Path(self._config.paths[0].partition("::")[0]) if self._config.paths else Path()
         surroundings = environment.collect(self._collection.selection.devices, checkout)
         self._journal = Journal(self._path, self._run_id, self._config, surroundings, self._process)
-        self._instrument = by_name("time")()
+        self._instrument = instruments.by_name(self._name)()
         for nodeid, message in self._collection.broken_files:
             group = Path(nodeid).stem.removeprefix("bench_")
             broken = Case(id=f"{group}/", group=group, name="", device="", dtype=None)
@@ -113,13 +119,14 @@ class Rounds:
 
     def _run(self, session: pytest.Session, items: dict[str, pytest.Item]) -> None:
         journal = self._open_journal
-        allowance = Allowance(self._budget, self._process, self._config.processes)
+        budget = self._budget if self._times else replace(self._budget, seconds=None)
+        allowance = Allowance(budget, self._process, self._config.processes)
         active = {key for key in items if key not in journal.closed_cases}
-        planned = len(active) * self._config.rounds
+        planned = len(active) * self._rounds
         if self._worker is not None:
-            self._worker.progress.start(len(active), planned)
+            self._worker.progress.start(len(active), planned, "" if self._times else self._name)
         done, took = 0, list[float]()
-        for round_ in range(self._config.rounds):
+        for round_ in range(self._rounds):
             if round_ >= self._rounds:
                 break
             whole = order(list(items), self._config.seed, self._process, round_)
@@ -176,7 +183,8 @@ class Rounds:
         case = item.stash[CASE]
         self._problem = None
         self._last = round_ == self._rounds - 1
-        visit = Visit(case.id, case.device, first=case.id not in self._visited, seconds=seconds)
+        first = case.id not in self._visited
+        visit = Visit(case.id, case.device, first=first, seconds=seconds, folder=self._folder)
         self._visited.add(case.id)
         self._visit = (case, visit)
         self._tidy()
@@ -194,7 +202,7 @@ class Rounds:
             journal.skipped(case, _skip_reason(skip))
         else:
             gauge = self._seen
-            journal.measured(case, round_, "time", gauge.stated, gauge.observations)
+            journal.measured(case, round_, self._name, gauge.stated, gauge.observations)
             if not self._last:
                 return False
         if case.device != "cpu" and (self._problem is not None or skip is not None):
@@ -229,6 +237,8 @@ class Rounds:
 
     def _after_measuring(self, request: pytest.FixtureRequest, case: Case, seen: list[Observation]) -> None:
         """Decide whether the case has been seen enough; if so hand all its samples to pytest-benchmark."""
+        if not self._times:
+            return
         journal = self._open_journal
         journal.note(case, seen[0].samples)
         width = journal.estimate(case, 0.05 if case.device == "cpu" else 0.5)
@@ -236,7 +246,7 @@ class Rounds:
         if width.clusters >= 3 and half is not None and half <= self._budget.half_width:
             seen[0].conditions["stop"] = "interval"
             self._last = True
-        if self._last and self._process == self._config.processes - 1:
+        if self._last and self._last_of_times:
             feed(request, case, journal.samples(case), seen[0].method, seen[0].loops)
 
     @pytest.hookimpl(wrapper=True)

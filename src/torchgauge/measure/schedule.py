@@ -1,4 +1,4 @@
-"""Which case comes when, and for how long."""
+"""Which process does what, which case comes when, and for how long."""
 
 from __future__ import annotations
 
@@ -8,7 +8,18 @@ from typing import TypeVar
 
 from torchgauge.measure.budget import Budget
 
+INSTRUMENTS = ("time", "memory", "profile")
+"""What `--instruments` offers."""
+
 Key = TypeVar("Key", bound=Hashable)
+
+
+def passes(instruments: Sequence[str], processes: int) -> list[str]:
+    """Give the instrument of each process of a run: time in `processes` of them, the others in one each.
+
+    An instrument slows down what it looks at, so that none shares a process with another.
+    """
+    return [name for name in instruments for _ in range(processes if name == "time" else 1)]
 
 
 def order(keys: Sequence[Key], seed: int, process: int, round_: int) -> list[Key]:

@@ -17,6 +17,7 @@ from torchgauge.measure import cases, device
 from torchgauge.measure.budget import BUDGETS
 from torchgauge.measure.collect import Collection
 from torchgauge.measure.rounds import Rounds
+from torchgauge.measure.schedule import INSTRUMENTS
 from torchgauge.measure.worker import Worker
 from torchgauge.record import Config, run_file_name
 
@@ -34,6 +35,12 @@ def plugins(
     budget = BUDGETS[option("gauge_budget")]
     devices = device.resolve(option("gauge_device"))
     dtypes = cases.choose_dtypes(option("gauge_dtype"), devices)
+    names = list(dict.fromkeys(name.strip() for name in option("gauge_instruments").split(",")))
+    for name in names:
+        if name not in INSTRUMENTS:
+            raise TorchgaugeError(f"unknown instrument {name!r}; choose from {', '.join(INSTRUMENTS)}")
+    if worker is None and len(names) > 1:
+        raise TorchgaugeError("pytest itself has one process, for one instrument: use torchgauge run")
     asked = option("gauge_rounds")
     count = budget.rounds if asked is None else asked
     if count < 1:
@@ -60,7 +67,7 @@ def plugins(
         dtypes=dtypes,
         keyword=option("keyword") or None,
         budget=budget.name,
-        instruments=["time"],
+        instruments=names,
         rounds=count,
         processes=option("gauge_processes"),
         seed=secrets.randbits(32) if seed is None else seed,

@@ -49,6 +49,15 @@ class Summary(Struct, frozen=True, kw_only=True):
     max: float
 
 
+class Part(Struct, frozen=True, kw_only=True):
+    """What a measured value is made of: an operator's, a kernel's or a function's share, per call."""
+
+    name: str
+    value: float
+    """In the measurement's unit; the part's own, without what it calls."""
+    calls: float | None = None
+
+
 class Header(Struct, frozen=True, kw_only=True, tag="run", tag_field="kind"):
     """The first line of a run file."""
 
@@ -63,6 +72,7 @@ class Measurement(Struct, frozen=True, kw_only=True, tag="measurement", tag_fiel
     """One Case seen by one Instrument in one round.
 
     `samples` holds one value a block, each a value per call in `unit`; a block is `loops` calls.
+    `parts` says what the value is made of, largest first, where an instrument tells.
     """
 
     case: Case
@@ -78,6 +88,7 @@ class Measurement(Struct, frozen=True, kw_only=True, tag="measurement", tag_fiel
     work: Work
     conditions: dict[str, Scalar] = {}
     warnings: list[str] = []
+    parts: list[Part] = []
 
 
 class Failure(Struct, frozen=True, kw_only=True, tag="failure", tag_field="kind"):

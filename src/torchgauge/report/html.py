@@ -20,8 +20,9 @@ from torchgauge.report.heat import heat_map
 from torchgauge.report.overview import overviews
 from torchgauge.report.plots import over_size
 from torchgauge.report.points import benchmarks
+from torchgauge.report.sections import sections
 from torchgauge.report.svg import IDENT, Panel
-from torchgauge.report.tables import first_calls, tables, usually
+from torchgauge.report.tables import first_calls, tables, timed, usually
 
 
 def render(runs: Sequence[Run]) -> str:
@@ -35,7 +36,7 @@ def render(runs: Sequence[Run]) -> str:
     names = {overview.run: overview.label for overview in found}
     laid_out, notes = tables(frame, names)
     # the page is drawn from the same parts that the tables are laid out from
-    parts = benchmarks(frame[frame["metric"] != "first_call"])
+    parts = benchmarks(timed(frame[frame["metric"] != "first_call"]))
     drawn = [None if of == "submit_time" else over_size(rows, names) for (_, _, of), rows in parts.items()]
     comparisons = {
         "inplace": bars.in_place(parts, names),
@@ -60,6 +61,7 @@ def render(runs: Sequence[Run]) -> str:
             usual=usually(laid_out),
             groups=groups,
             heat=heat_map(parts, names),
+            sections=sections(runs, frame, names),
             first_calls=first_calls(frame, names),
             notes=notes,
             methods=_methods(frame),

@@ -9,6 +9,7 @@ from itertools import groupby
 from torchgauge.analysis.frame import summaries
 from torchgauge.record import Run
 from torchgauge.report.overview import Overview, overviews
+from torchgauge.report.sections import sections
 from torchgauge.report.tables import Cell, Table, tables, usually
 from torchgauge.report.text import count
 
@@ -39,6 +40,10 @@ def render(runs: Sequence[Run]) -> str:
             blocks += _table(table, usual)
     if notes:
         blocks.append("\n".join(f"{number}. {escape(note)}" for number, note in enumerate(notes, start=1)))
+    for section in sections(runs, frame, {overview.run: overview.label for overview in found}):
+        blocks += [f"## {escape(section.title)}", escape(section.about)]
+        for table in (*section.tables, *section.parts):
+            blocks += _table(table, table.measured, f"{table.group}/{table.name}")
     for overview in found:
         blocks += _left_out(overview, f"{overview.label}: " if len(found) > 1 else "")
     return "\n\n".join(blocks) + "\n"
@@ -63,7 +68,7 @@ def _header(overview: Overview, *, several: bool) -> list[str]:
     return [block for block in (first, facts, cautions) if block]
 
 
-def _table(table: Table, usual: str) -> list[str]:
+def _table(table: Table, usual: str, name: str | None = None) -> list[str]:
     title = escape(" · ".join(part for part in (table.constants, table.measured) if part and part != usual))
     heads = [*map(escape, table.row_heads), *map(escape, table.columns)]
     lines = [
@@ -71,7 +76,7 @@ def _table(table: Table, usual: str) -> list[str]:
         "|" + "---|" * len(table.row_heads) + "---:|" * len(table.columns),
     ]
     lines += [f"| {' | '.join([*map(escape, names), *map(_cell, cells)])} |" for names, cells in table.rows]
-    return [f"### {escape(table.name)}", *([title] if title else []), "\n".join(lines)]
+    return [f"### {escape(name or table.name)}", *([title] if title else []), "\n".join(lines)]
 
 
 def _cell(cell: Cell | None) -> str:

@@ -186,7 +186,7 @@ def _cautions(run: Run, rows: pd.DataFrame) -> list[str]:
                 f"{without:,} of {count(len(timed), 'time')} {'has' if without == 1 else 'have'} no "
                 "interval: it takes two rounds or more."
             )
-    else:
+    elif not run.measurements:
         cautions.append("Nothing was measured.")
     return cautions + _conditions(run.header.environment)
 

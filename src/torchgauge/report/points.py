@@ -16,8 +16,19 @@ METRICS = {
     "device_time": "device time",
     "submit_time": "submission time",
     "first_call": "first call",
+    "allocated_bytes": "allocated",
+    "peak_bytes": "peak",
+    "left_bytes": "left behind",
+    "self_cpu_time": "CPU time in operators",
+    "self_device_time": "device time in kernels",
+    "operators": "operators",
+    "kernels": "kernels",
+    "launches": "launches",
+    "copies": "copies",
+    "synchronizations": "synchronizations",
+    "allocations": "allocations",
 }
-"""Metrics in words; another keeps its name."""
+"""Metrics in words, in the order in which they stand side by side; another keeps its name."""
 
 DUMB = frozenset({"on", "off", "yes", "no", "true", "false", "none", "zero", *order.DTYPES})
 """Values that say nothing, or something else, without the name of their parameter."""
@@ -97,6 +108,8 @@ def rate_of(rows: Sequence[Row]) -> str | None:
 
 def shown(dimension: Dimension, value: Any, run_labels: Mapping[str, str]) -> str:
     """Write one value of a dimension for a head or a label."""
+    if dimension == ("", "metric"):
+        return METRICS.get(value, plain(value, 40))
     return run_labels.get(value, plain(value, 40)) if dimension == ("", "run") else label(value)
 
 

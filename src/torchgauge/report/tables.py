@@ -75,9 +75,22 @@ def tables(frame: pd.DataFrame, run_labels: Mapping[str, str]) -> tuple[list[Tab
     notes = _Notes()
     found = [
         _table(rows, run_labels, notes)
-        for rows in benchmarks(frame[frame["metric"] != "first_call"]).values()
+        for rows in benchmarks(timed(frame[frame["metric"] != "first_call"])).values()
     ]
     return found, notes.sentences()
+
+
+def timed(frame: pd.DataFrame) -> pd.DataFrame:
+    """Leave out what other instruments than the clock saw; a case that only failed stays."""
+    return frame[frame["instrument"].isna() | (frame["instrument"] == "time")]
+
+
+def metrics_table(frame: pd.DataFrame, run_labels: Mapping[str, str]) -> list[Table]:
+    """Lay out the metrics of one instrument side by side, one table a benchmark; no footnotes."""
+    names: dict[tuple[str, str], list[Row]] = {}
+    for (group, name, _), rows in benchmarks(frame).items():
+        names.setdefault((group, name), []).extend(rows)
+    return [_table(rows, run_labels, _Notes(), [("", "metric")]) for rows in names.values()]
 
 
 def usually(laid_out: Sequence[Table]) -> str:
@@ -107,9 +120,15 @@ class _Notes:
         return [merge(variants) for variants in self._variants.values()]
 
 
-def _table(rows: list[Row], run_labels: Mapping[str, str], notes: _Notes) -> Table:
-    dimensions = varying(rows)
-    columns = _choose_columns(rows, dimensions)
+def _table(
+    rows: list[Row], run_labels: Mapping[str, str], notes: _Notes, columns: list[Dimension] | None = None
+) -> Table:
+    if columns is None:
+        dimensions = varying(rows)
+        columns = _choose_columns(rows, dimensions)
+    else:  # rows of one metric are told apart by the rest
+        metric = rows[0]["metric"]
+        dimensions = [*columns, *varying([row for row in rows if row["metric"] == metric])]
     inner = [d for d in dimensions if d not in columns]
     inner.sort(key=lambda d: (is_size(rows, d), d == ("", "dtype"), len({get(row, d) for row in rows})))
     rate = rate_of(rows)
@@ -117,14 +136,14 @@ def _table(rows: list[Row], run_labels: Mapping[str, str], notes: _Notes) -> Tab
 
     def sorted_keys(part: int, along: list[Dimension]) -> list[tuple[Any, ...]]:
         keys = dict.fromkeys(key[part] for key in placed)
-        rank = {run: index for index, run in enumerate(run_labels)}
-        return sorted(
-            keys,
-            key=lambda key: [
-                (0, float(rank.get(value, 0)), "") if d == ("", "run") else order.key(d[1], value)
-                for d, value in zip(along, key, strict=True)
-            ],
-        )
+        # runs as their labels, metrics as their names in words
+        ranks = {("", "run"): list(run_labels), ("", "metric"): list(METRICS)}
+
+        def place(dimension: Dimension, value: Any) -> order.Key:
+            known = ranks.get(dimension, [])
+            return (0, float(known.index(value)), "") if value in known else order.key(dimension[1], value)
+
+        return sorted(keys, key=lambda key: [place(d, v) for d, v in zip(along, key, strict=True)])
 
     def text(along: list[Dimension], key: tuple[Any, ...]) -> tuple[str, ...]:
         return tuple(shown(d, value, run_labels) for d, value in zip(along, key, strict=True))

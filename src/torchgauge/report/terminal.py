@@ -17,6 +17,7 @@ from rich.text import Text
 from torchgauge.analysis.frame import summaries
 from torchgauge.record import Run
 from torchgauge.report.overview import Overview, overviews
+from torchgauge.report.sections import Section, sections
 from torchgauge.report.tables import Cell, Table, tables, usually
 from torchgauge.report.text import count, plain
 from torchgauge.units import format_quantity
@@ -70,6 +71,8 @@ def show(runs: Sequence[Run], console: Console | None = None) -> None:
             _table(console, table, "" if table.measured == usual else table.measured)
     _notes(console, laid_out, notes)
     _first_calls(console, frame)
+    for section in sections(runs, frame, {overview.run: overview.label for overview in found}):
+        _section(console, section)
     for overview in found:
         _left_out(console, overview, f"{overview.label}: " if len(found) > 1 else "")
     _next(console, runs)
@@ -193,6 +196,19 @@ def _first_calls(console: Console, frame: pd.DataFrame) -> None:
     _hanging(console, lead, text)
     if (frame["metric"] == "submit_time").any():
         console.print(Text("submission times are on the page", style="dim"))
+
+
+def _section(console: Console, section: Section) -> None:
+    console.print()
+    console.rule(Text(section.title, style="bold"), style="dim", align="left")
+    _hanging(console, Text(), Text(section.about, style="dim"))
+    for table in section.tables:
+        _table(console, table, "")
+    for table in section.parts[:MOST_LISTED]:
+        _table(console, table, "")
+    if len(section.parts) > MOST_LISTED:
+        rest = count(len(section.parts) - MOST_LISTED, "case")
+        console.print(Text(f"what the time of {rest} more is made of is on the page", style="dim"))
 
 
 def _left_out(console: Console, overview: Overview, run: str) -> None:

@@ -1,13 +1,14 @@
-"""Instruments: ways to look at a callable. One module each; `BY_NAME` is what `--instruments` offers."""
+"""Instruments: ways to look at a callable. One module each."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from torchgauge.measure.subject import Subject
-from torchgauge.record.schema import Scalar
+from torchgauge.record.schema import Part, Scalar
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,8 @@ class Visit:
     first: bool
     """Whether this process has not seen the case before."""
     seconds: float
+    folder: Path | None = None
+    """Where files about the case go; None where there is no run file to put them beside."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class Observation:
     loops: int
     conditions: dict[str, Scalar] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    parts: list[Part] = field(default_factory=list)
 
 
 class Instrument(Protocol):
@@ -60,7 +64,12 @@ def by_name(name: str) -> Callable[[], Instrument]:
         from torchgauge.measure.instruments.time import Time
 
         return Time
+    if name == "memory":
+        from torchgauge.measure.instruments.memory import Memory
+
+        return Memory
+    if name == "profile":
+        from torchgauge.measure.instruments.profile import Profile
+
+        return Profile
     raise KeyError(name)
-
-
-NAMES = ("time",)

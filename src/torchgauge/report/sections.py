@@ -1,0 +1,104 @@
+"""What instruments other than the clock saw: a section each, its tables, and what its values are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from torchgauge.record import Measurement, Part, Run
+from torchgauge.report.tables import Cell, Table, metrics_table
+from torchgauge.report.text import label, plain
+from torchgauge.units import format_quantity, significant
+
+ABOUT = {
+    "memory": (
+        "Memory",
+        "Bytes per call on the case's device: allocated in all, the peak above what was there before, and "
+        "left behind after the call. Numbers that torch wraps as a tensor of one element are not counted.",
+    ),
+    "profile": (
+        "Profile",
+        "What a call does, under torch's profiler, which slows it down: its times say how the call's time is "
+        "shared out, and not how long it takes. Counts are per call, and exact.",
+    ),
+}
+MOST_PARTS = 10
+_LED_BY = ("self_device_time", "self_cpu_time")
+"""The metric whose parts are shown, the first that a case has."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """One instrument: a table a benchmark with its metrics side by side, and a table of parts a case."""
+
+    instrument: str
+    title: str
+    about: str
+    tables: tuple[Table, ...]
+    parts: tuple[Table, ...]
+
+
+def sections(runs: Sequence[Run], frame: pd.DataFrame, run_labels: Mapping[str, str]) -> list[Section]:
+    """Lay out all instruments but `time`, in the order in which they were first used.
+
+    Args:
+        runs: what was read; the parts are in them alone.
+        frame: `analysis.frame.summaries` of them.
+        run_labels: a short name for each run id; used where there are several.
+
+    """
+    found = []
+    for instrument in frame["instrument"].dropna().unique():
+        if instrument == "time":
+            continue
+        title, about = ABOUT.get(instrument, (plain(instrument, 40), ""))
+        rows = frame[frame["instrument"] == instrument]
+        lines = [
+            (run_labels[run.id] if len(runs) > 1 else "", line)
+            for run in runs
+            for line in _leading(run, instrument)
+        ]
+        parts = tuple(_parts(line, name) for name, line in lines)
+        found.append(Section(instrument, title, about, tuple(metrics_table(rows, run_labels)), parts))
+    return found
+
+
+def _leading(run: Run, instrument: str) -> list[Measurement]:
+    """Choose for each case the last line of its leading metric that has parts."""
+    chosen: dict[str, Measurement] = {}
+    for metric in reversed(_LED_BY):
+        for line in run.measurements:
+            if line.instrument == instrument and line.metric == metric and line.parts:
+                chosen[line.case.id] = line
+    return [chosen[case] for case in sorted(chosen)]
+
+
+def _parts(line: Measurement, run: str) -> Table:
+    case = line.case
+    whole = sum(line.samples) / len(line.samples) if line.samples else 0.0
+    shown = line.parts[:MOST_PARTS]
+    rest = whole - sum(part.value for part in shown)
+    rows = [_part(part, line.unit, whole) for part in shown]
+    if rest > 0.005 * whole and len(line.parts) > len(shown):
+        rows.append(_part(Part(name="all others", value=rest), line.unit, whole))
+    where = [run, case.device, *([case.dtype] if case.dtype else [])]
+    where += [f"{name} = {label(value)}" for name, value in case.params.items()]
+    return Table(
+        group=plain(case.group, 60),
+        name=plain(case.name, 80),
+        metric=line.metric,
+        constants=" · ".join(plain(part, 60) for part in where if part),
+        measured="",
+        row_heads=("operator" if line.metric == "self_cpu_time" else "kernel",),
+        columns=("own time", "share", "calls"),
+        rows=tuple(rows),
+    )
+
+
+def _part(part: Part, unit: str, whole: float) -> tuple[tuple[str, ...], tuple[Cell | None, ...]]:
+    share = f"{100 * part.value / whole:.0f} %" if whole > 0 else ""
+    calls = "" if part.calls is None else significant(part.calls) if part.calls % 1 else f"{part.calls:.0f}"
+    cells = (Cell(format_quantity(part.value, plain(unit, 12))), Cell(share), Cell(calls))
+    return (plain(part.name, 80),), cells

@@ -1,0 +1,104 @@
+"""Sections of the instruments that are not the clock: metrics side by side, and what a time is made of."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import msgspec
+import pytest
+
+import synthetic
+from torchgauge.analysis.frame import summaries
+from torchgauge.record import Part, Run
+from torchgauge.report import html, markdown
+from torchgauge.report.sections import sections
+from torchgauge.report.tables import tables
+
+
+def looked_at(*, timed: bool = True) -> Run:
+    """A run of two cases, looked at by the clock, for their memory and with the profiler."""
+    cases = [synthetic.case("inplace", "add", form=form, n=8) for form in ("functional", "in-place")]
+    run = synthetic.run(cases=[(case, 1e-6, {"flop": 8.0}) for case in cases], failures=[], skips=[])
+    pattern = run.measurements[0]
+    lines = list(run.measurements) if timed else []
+    operators = [Part(name=f"aten::op{i}", value=(20 - i) * 1e-6, calls=1.5 if i else 2.0) for i in range(12)]
+    for case in cases:
+        size = 32.0 if case.params["form"] == "functional" else 0.0
+        for instrument, metric, unit, value, parts in (
+            ("memory", "allocated_bytes", "B", size, []),
+            ("memory", "peak_bytes", "B", size, []),
+            ("profile", "self_cpu_time", "s", sum(part.value for part in operators), operators),
+            ("profile", "operators", "1", 12.0, []),
+        ):
+            lines.append(
+                msgspec.structs.replace(
+                    pattern,
+                    case=case,
+                    instrument=instrument,
+                    metric=metric,
+                    unit=unit,
+                    samples=[value],
+                    loops=1,
+                    warnings=[],
+                    parts=parts,
+                )
+            )
+    return dataclasses.replace(run, measurements=lines)
+
+
+def laid_out(run: Run):
+    return sections([run], summaries([run]), {run.id: "A"})
+
+
+def test_an_instruments_metrics_stand_side_by_side_and_cases_below_each_other() -> None:
+    memory, profile = laid_out(looked_at())
+    assert [section.title for section in (memory, profile)] == ["Memory", "Profile"]
+    (table,) = memory.tables
+    assert table.columns == ("allocated", "peak")
+    assert [(labels, [cell.value for cell in cells]) for labels, cells in table.rows] == [
+        (("functional",), ["32 B", "32 B"]),
+        (("in-place",), ["0 B", "0 B"]),
+    ]
+    (table,) = profile.tables
+    assert table.columns == ("CPU time in operators", "operators")
+    assert [cells[1].value for _, cells in table.rows] == ["12", "12"]
+    assert [cells[0].rate for _, cells in table.rows] == ["", ""]  # a profiler's time is no measure of speed
+
+
+def test_a_case_that_is_alone_is_one_row() -> None:
+    run = looked_at()
+    run = dataclasses.replace(
+        run, measurements=[line for line in run.measurements if line.case.params["form"] == "in-place"]
+    )
+    memory, _ = laid_out(run)
+    ((labels, cells),) = memory.tables[0].rows
+    assert labels == ()
+    assert [cell.value for cell in cells] == ["0 B", "0 B"]
+
+
+def test_what_a_time_is_made_of_is_named_largest_first_and_the_rest_is_not_lost() -> None:
+    _, profile = laid_out(looked_at())
+    assert [table.constants for table in profile.parts] == [
+        "cpu · float32 · form = functional · n = 8",
+        "cpu · float32 · form = in-place · n = 8",
+    ]
+    rows = profile.parts[0].rows
+    assert [labels[0] for labels, _ in rows] == [*(f"aten::op{i}" for i in range(10)), "all others"]
+    assert [cell.value for cell in rows[0][1]] == ["20.0 µs", "11 %", "2"]
+    assert rows[1][1][2].value == "1.50"
+    assert [cell.value for cell in rows[-1][1]] == ["19.0 µs", "11 %", ""]
+
+
+def test_the_tables_of_times_hold_nothing_else() -> None:
+    frame = summaries([looked_at()])
+    found, _ = tables(frame, {})
+    assert {table.metric for table in found} == {"time"}
+
+
+@pytest.mark.parametrize("timed", [True, False])
+@pytest.mark.parametrize("render", [html.render, markdown.render])
+def test_pages_show_the_sections_with_and_without_times(render, timed: bool) -> None:
+    text = render([looked_at(timed=timed)])
+    for word in ("Memory", "Profile", "aten::op3", "all others"):
+        assert word in text
+    assert "Nothing was measured" not in text
