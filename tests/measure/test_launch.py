@@ -413,3 +413,23 @@ def test_ctrl_c_before_the_first_case_is_quiet(tmp_path: Path) -> None:
     done = finish(process)
     assert done.code == 130
     assert errors(done.error) == []
+
+
+@pytest.mark.parametrize("begun", ["", '{"kind":"run","sch'])
+def test_ctrl_c_before_the_first_line_is_whole_leaves_no_file_that_can_not_be_read(
+    tmp_path: Path, begun: str
+) -> None:
+    text = f"""
+import sys, time
+with open(sys.argv[sys.argv.index("--gauge-file") + 1], "w") as file:
+    file.write({begun!r})
+open("imported", "w").close()
+time.sleep(60)
+"""
+    process = start(project(tmp_path, a=text), *QUICK, "bench")
+    wait("the import of the benchmark", (tmp_path / "imported").exists)
+    process.send_signal(signal.SIGINT)
+    done = finish(process)
+    assert done.code == 130
+    assert errors(done.error) == []
+    assert list((tmp_path / "results").iterdir()) == []

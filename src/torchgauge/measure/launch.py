@@ -134,6 +134,8 @@ def _measure(request: Request, path: Path, before: float) -> Outcome:
             else:
                 _note_death(path, left, code)
                 code = 1
+    if path.exists() and b"\n" not in path.read_bytes():  # stopped before its first line was whole
+        path.unlink()
     if left == REFUSED:
         return Outcome(None, 2)
     if not path.exists():
