@@ -217,6 +217,13 @@ def test_wrong_usage_is_one_line_that_points_to_the_help(command, words: list[st
     refused(command(*words), "--help")
 
 
+@pytest.mark.parametrize("option", ["--collect-only", "--help"])
+def test_what_pytest_only_tells_is_no_failure(command, project: Path, option: str) -> None:
+    done = command("run", "--", option)
+    assert (done.code, "error" in done.error) == (0, False)
+    assert list(project.glob("results/*")) == []
+
+
 @pytest.mark.parametrize("target", [".", "/", "bench"])
 @pytest.mark.parametrize(
     "words", [["report"], ["report", "--format", "markdown"], ["export", "--format", "csv"]]

@@ -77,8 +77,9 @@ def run(options: argparse.Namespace) -> int:
     from torchgauge.files import check_writable
     from torchgauge.measure import launch
 
-    if options.benchmark_json is not None:
-        check_writable(Path(options.benchmark_json), "--benchmark-json")
+    benchmark_json = Path(options.benchmark_json) if options.benchmark_json else None
+    if benchmark_json is not None:
+        check_writable(benchmark_json, "--benchmark-json")
     if options.resume is not None:
         named = [name for name in _RUN_ONLY if getattr(options, name) is not None]
         if options.paths or options.pytest_args or named:
@@ -103,11 +104,11 @@ def run(options: argparse.Namespace) -> int:
                 raise TorchgaugeError(f"{path}: no such file or folder; name the folder of your benchmarks")
         outcome = launch.new(request, Path(options.results or "results"))
     if outcome.path is not None:
-        _after_run(outcome.path, options.benchmark_json, page=options.report and outcome.code in (0, 1))
+        _after_run(outcome.path, benchmark_json, page=options.report and outcome.code in (0, 1))
     return outcome.code
 
 
-def _after_run(path: Path, benchmark_json: str | None, *, page: bool) -> None:
+def _after_run(path: Path, benchmark_json: Path | None, *, page: bool) -> None:
     """Write pytest-benchmark's JSON; show the tables and write the page, where pandas is installed."""
     from torchgauge.files import replace
     from torchgauge.record import read
@@ -116,7 +117,7 @@ def _after_run(path: Path, benchmark_json: str | None, *, page: bool) -> None:
     if benchmark_json is not None:
         from torchgauge.analysis.pytest_benchmark import pytest_benchmark
 
-        replace(type(path)(benchmark_json), pytest_benchmark(loaded), "--benchmark-json")
+        replace(benchmark_json, pytest_benchmark(loaded), "--benchmark-json")
     try:
         from torchgauge.report import terminal
 
@@ -147,7 +148,8 @@ def report(options: argparse.Namespace) -> int:
     from torchgauge.files import replace
 
     runs = _read(options.runs)
-    _spare(options.output or "report.html", runs)
+    target = Path(options.output or "report.html")
+    _spare(target, runs)
     if options.format == "markdown":
         from torchgauge.report import markdown
 
@@ -159,7 +161,6 @@ def report(options: argparse.Namespace) -> int:
     if options.output is None and options.format == "markdown":
         sys.stdout.write(text)
         return 0
-    target = Path(options.output or "report.html")
     replace(target, text.encode())
     print(target)
     return 0
@@ -186,10 +187,10 @@ def _extra(side: str) -> str:
     return f"install torchgauge with its extra {side!r}, in a checkout: pip install '.[{side}]'"
 
 
-def _spare(target: str | Path, runs: Sequence[Run]) -> None:
+def _spare(target: Path, runs: Sequence[Run]) -> None:
     """Refuse to write over a run that is read."""
     for run in runs:
-        if os.path.exists(target) and os.path.samefile(target, run.path):  # noqa: PTH110, PTH121
+        if target.exists() and target.samefile(run.path):
             raise TorchgaugeError(f"{target}: is the run itself; choose another file with -o")
 
 

@@ -29,12 +29,7 @@ class Journal:
     """One run file being written, by this process, from its begin or from where it was left."""
 
     def __init__(
-        self,
-        path: Path,
-        run_id: str,
-        config: Config,
-        environment: Environment,
-        process: int,
+        self, path: Path, run_id: str, config: Config, environment: Environment, process: int
     ) -> None:
         self.path = path
         self._process = process

@@ -22,14 +22,10 @@ from pathlib import Path
 import msgspec
 
 from torchgauge.errors import TorchgaugeError
+from torchgauge.measure.crumb import DONE, ENDED, IMPORTING, INTERRUPTED, NOTHING, REFUSED, STOPPED
 from torchgauge.measure.schedule import passes
 from torchgauge.record import Case, Failure, Run, RunWriter, read, run_file_name
 from torchgauge.record.ending import ending, seconds_before
-
-DONE, STOPPED, REFUSED, INTERRUPTED = b"done", b"stopped", b"refused", b"interrupted"
-"""What a worker leaves in its crumb when it ends in order; else the crumb holds the case it was at."""
-IMPORTING = b"importing "
-"""What stands in the crumb before the name of a file that is being imported."""
 
 
 @dataclass(frozen=True)
@@ -121,15 +117,15 @@ def _measure(request: Request, path: Path, before: float) -> Outcome:
     with _crumb() as crumb:
         process, count = 0, len(passes(request.instruments, request.processes))
         while process < count and code in (0, 1) and not stopped:
-            crumb.write_bytes(b"")
+            crumb.write_bytes(NOTHING)
             code = _worker(request, crumb, process, path, [])
             left = crumb.read_bytes()
             stopped = left == STOPPED
-            if left in (DONE, STOPPED, REFUSED, INTERRUPTED):
+            if left in ENDED:
                 process += 1
                 if left == DONE:  # whatever the process did at its exit
                     code = 0
-            elif not left and code == 0:  # -- --help and the like
+            elif left == NOTHING and code == 0:  # -- --help and the like
                 return Outcome(None, 0)
             else:
                 _note_death(path, left, code)
@@ -240,5 +236,5 @@ def _environment() -> dict[str, str]:
 def _crumb() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="torchgauge-") as folder:
         crumb = Path(folder) / "crumb"
-        crumb.write_bytes(b"")
+        crumb.write_bytes(NOTHING)
         yield crumb

@@ -23,11 +23,11 @@ from _pytest.runner import runtestprotocol
 from torchgauge.errors import TorchgaugeError
 from torchgauge.measure import device, environment, instruments, settings
 from torchgauge.measure.collect import CASE, Collection
+from torchgauge.measure.crumb import DONE, STOPPED
 from torchgauge.measure.feed import feed
 from torchgauge.measure.gauge import Gauge, GaugeUseError
 from torchgauge.measure.instruments import Instrument, Observation, Visit
 from torchgauge.measure.journal import Journal
-from torchgauge.measure.launch import DONE, STOPPED
 from torchgauge.measure.schedule import Allowance, order, passes
 from torchgauge.measure.worker import Worker
 from torchgauge.record import Case, Config

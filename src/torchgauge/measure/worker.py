@@ -21,7 +21,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from torchgauge.measure.launch import IMPORTING, INTERRUPTED, REFUSED
+from torchgauge.measure.crumb import IMPORTING, INTERRUPTED, NOTHING, REFUSED
 from torchgauge.measure.progress import RunProgress
 from torchgauge.record import Case
 
@@ -62,8 +62,13 @@ class Worker:
         except BrokenPipeError:  # `torchgauge run --collect-only | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.stdout.fileno())
 
+    @property
+    def imports(self) -> bool:
+        """Whether the import of a file is the last that was noted."""
+        return self._crumb.read_bytes().startswith(IMPORTING)
+
     def leave(self, word: bytes) -> None:
-        """Leave how the session ended: one of the words of `torchgauge.measure.launch`."""
+        """Leave how the session ended: one of the words of `torchgauge.measure.crumb`."""
         self._crumb.write_bytes(word)
 
 
@@ -94,6 +99,8 @@ def main(arguments: list[str]) -> int:
     if code == pytest.ExitCode.INTERRUPTED:
         worker.leave(INTERRUPTED)
         return 130
+    if worker.imports:  # all were imported, and nothing was to be measured
+        worker.leave(NOTHING)
     return int(code)
 
 
