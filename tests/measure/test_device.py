@@ -130,6 +130,7 @@ def test_running_out_of_memory_is_a_reason_to_skip(error: Exception) -> None:
         TypeError("'tuple' object does not support item assignment"),
         TypeError("'<' not supported between instances of 'str' and 'int'"),
         ValueError("this file is not supported"),
+        RuntimeError("the batch must be a multiple of 8"),
         TypeError("unsupported operand type(s) for +: 'int' and 'str'"),
     ],
 )

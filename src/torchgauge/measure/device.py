@@ -31,7 +31,7 @@ _UNSUPPORTED = re.compile(
     r"(does not|doesn't|do not) (currently )?support|no kernel image is available|"
     r"requires compute capability|could not infer output dtype|unsupported (dtype|scalar ?type|device)|"
     r"does not have a deterministic implementation|is not deterministic because|"
-    r"(divisible by|multiple of) \d|requires all the params to be|"
+    r"size\(\d\) needs to be .* multiple of \d|requires all the params to be|"
     r"not compiled with|expected (m1|mat1|self) .* to have the same dtype .* but got",
     re.IGNORECASE,
 )
