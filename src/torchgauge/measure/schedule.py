@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from torchgauge.measure.budget import Budget
 
-INSTRUMENTS = ("time", "memory", "profile")
+INSTRUMENTS = ("time", "memory", "profile", "instructions")
 """What `--instruments` offers."""
 
 Key = TypeVar("Key", bound=Hashable)

@@ -72,4 +72,8 @@ def by_name(name: str) -> Callable[[], Instrument]:
         from torchgauge.measure.instruments.profile import Profile
 
         return Profile
+    if name == "instructions":
+        from torchgauge.measure.instruments.instructions import Instructions
+
+        return Instructions
     raise KeyError(name)

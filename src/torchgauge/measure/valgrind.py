@@ -1,0 +1,157 @@
+"""A process under valgrind's callgrind: how it is started, and what its dumps say.
+
+torch brings the client requests that switch collecting on and off around a stretch of code. Importing
+torch under full instrumentation takes minutes, so that a process begins without it and asks for it
+when the first call is to be counted.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from torchgauge.errors import TorchgaugeError
+
+DUMPS = "TORCHGAUGE_CALLGRIND"
+"""The environment variable that tells a process under callgrind where its dumps go."""
+_SECONDS = 60
+_ASK_TORCH = "import sys, torch; sys.exit(not torch._C._valgrind_supported_platform())"
+
+# What a benchmark's own code may need. All else is left out: the size of the environment shifts the
+# stack, and with it a few counts.
+_KEPT = re.compile(
+    r"(PATH|HOME|USER|LANG|LC_\w+|TZ|TMPDIR|LD_LIBRARY_PATH|PYTHONPATH|VIRTUAL_ENV|CONDA_PREFIX|"
+    r"XDG_\w+|(ATEN|TORCH|DNNL|ONEDNN|TORCHGAUGE)_\w+|MKL_CBWR|PYTEST_\w+)"
+)
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Dump:
+    """The instructions of one stretch of code: all of them, and each function's own (without callees')."""
+
+    total: int
+    functions: dict[str, int]
+
+
+def lacking() -> str | None:
+    """Give the reason and the cure where this machine can't count instructions; None where it can.
+
+    Starts a process that imports torch, which takes seconds: this one may have to do without.
+    """
+    if sys.platform != "linux":
+        return f"counting instructions needs valgrind on Linux, this is {sys.platform}"
+    for program in ("valgrind", "callgrind_control"):
+        if shutil.which(program) is None:
+            return f"{program} is missing: install your system's package valgrind"
+    try:
+        asked = subprocess.run([sys.executable, "-c", _ASK_TORCH], capture_output=True, timeout=_SECONDS)
+    except (OSError, subprocess.TimeoutExpired):
+        return "torch can't be imported"
+    if asked.returncode:
+        return "this torch was built without callgrind's bindings: install one of PyTorch's own builds"
+    return None
+
+
+def command(folder: Path) -> list[str]:
+    """Give the words that stand before a command to run it under callgrind, with its dumps in `folder`."""
+    return [
+        "valgrind", "-q", "--tool=callgrind", "--instr-atstart=no", "--collect-atstart=no",
+        "--dump-line=no", f"--callgrind-out-file={folder / 'dump'}", f"--log-file={folder / 'log'}",
+    ]  # fmt: skip
+
+
+def environment(variables: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """Give a process under callgrind what makes its counts repeat: few variables, one thread, one hash seed."""
+    kept = {name: value for name, value in variables.items() if _KEPT.fullmatch(name)}
+    return kept | dict.fromkeys(_THREADS, "1") | {"PYTHONHASHSEED": "0", DUMPS: str(folder / "dump")}
+
+
+class Callgrind:
+    """This process, under callgrind.
+
+    Raises:
+        TorchgaugeError: it is not.
+
+    """
+
+    def __init__(self) -> None:
+        if DUMPS not in os.environ:
+            raise TorchgaugeError("instructions are counted in a process under valgrind: use torchgauge run")
+        import torch
+
+        self._dumps = Path(os.environ[DUMPS])
+        self._on: Callable[[], None] = torch._C._valgrind_toggle  # type: ignore[attr-defined]
+        self._off: Callable[[], None] = torch._C._valgrind_toggle_and_dump_stats  # type: ignore[attr-defined]
+        self._dumped = 0
+        self._instrumented = False
+
+    def count(self, loop: Callable[[], None]) -> Dump:
+        """Run `loop` and count its instructions.
+
+        Raises:
+            TorchgaugeError: callgrind wrote no dump.
+
+        """
+        if not self._instrumented:
+            self._instrument()
+        self._on()
+        loop()
+        self._off()
+        self._dumped += 1
+        path = self._dumps.with_name(f"{self._dumps.name}.{self._dumped}")
+        try:
+            with path.open(encoding="utf-8", errors="replace") as lines:
+                return parse(lines)
+        except OSError as error:
+            raise TorchgaugeError(f"callgrind left no counts: {path}: {error.strerror}") from None
+        finally:
+            path.unlink(missing_ok=True)
+
+    def _instrument(self) -> None:
+        """Switch instrumentation on. Valgrind looks for the request now and then while code runs; it needs
+        no permission to trace a process, as it would to wake one that sleeps."""
+        asking = subprocess.Popen(
+            ["callgrind_control", "-i", "on", str(os.getpid())],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        while asking.poll() is None:
+            pass
+        if asking.returncode:
+            raise TorchgaugeError(f"callgrind_control failed (exit code {asking.returncode})")
+        self._instrumented = True
+
+
+def parse(lines: Iterable[str]) -> Dump:
+    """Read a dump (the Callgrind profile format of valgrind's manual): each function's own cost.
+
+    Names are given once and numbered, `fn=(3) at::add`; a line of numbers is a cost of the function
+    named last, except behind `calls=`, where it is what the callee cost.
+    """
+    names: dict[str, str] = {}
+    own: dict[str, int] = defaultdict(int)
+    function = ""
+    callee = False
+    for line in lines:
+        if line[:1].isdigit() or line[:1] in "+-*":
+            if callee:
+                callee = False
+            else:
+                own[function] += int(line.split()[1])
+        elif line.startswith("calls="):
+            callee = True
+        elif line.startswith(("fn=", "cfn=")):
+            key, _, name = line.partition("=")[2].strip().partition(" ")
+            if name:
+                names[key] = name
+            if line.startswith("fn="):
+                function = names.get(key, key)
+    return Dump(sum(own.values()), dict(own))
