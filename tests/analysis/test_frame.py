@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import dataclasses
 import math
 
+import msgspec
 import pytest
 
 import synthetic
@@ -129,3 +131,54 @@ def test_warnings_that_differ_in_numbers_alone_are_one():
         "the loop is 1 % of float64",
     ]
     assert frame.distinct(sentences) == [sentences[0], sentences[2]]
+
+
+def paced(*rounds: list[tuple[float, float]]) -> Run:
+    """Make a run of one case: in each round blocks of (seconds a call, pace)."""
+    run = one(synthetic.case("g", "b"), rounds=len(rounds))
+    lines = [line for line in run.measurements if line.metric == "time"]
+    changed = [
+        msgspec.structs.replace(
+            line, samples=[value for value, _ in blocks], paces=[pace for _, pace in blocks]
+        )
+        for line, blocks in zip(lines, rounds, strict=True)
+    ]
+    return dataclasses.replace(run, measurements=changed)
+
+
+CALM = [(1.0, 16e-6)] * 10
+SLOW = [(1.7, 27e-6)] * 10
+
+
+def test_blocks_that_were_disturbed_do_not_count_and_stay_in_the_samples():
+    run = paced(CALM + SLOW, SLOW + CALM, SLOW)
+    row = frame.summaries([run]).iloc[0]
+    assert (row["value"], row["low"], row["high"]) == (1.0, 1.0, 1.0)
+    assert (row["rounds"], row["calm_rounds"]) == (3, 2)
+    assert (row["samples"], row["calm_samples"]) == (50, 20)
+    assert row["warnings"] == []
+    assert len(frame.samples([run])) == 50
+
+
+def test_one_calm_round_gives_a_value_and_no_interval():
+    row = frame.summaries([paced(CALM, SLOW, SLOW)]).iloc[0]
+    assert row["value"] == 1.0
+    assert math.isnan(row["low"])
+    assert row["warnings"] == ["disturbed in all rounds but one: no interval"]
+
+
+def test_where_every_block_was_disturbed_all_count_and_a_warning_says_so():
+    calm_elsewhere = paced(CALM * 3).measurements
+    run = paced(SLOW, SLOW)
+    other = [msgspec.structs.replace(line, case=synthetic.case("g", "other")) for line in calm_elsewhere]
+    rows = frame.summaries([dataclasses.replace(run, measurements=run.measurements + other)])
+    assert rows.iloc[0]["value"] == pytest.approx(1.7)
+    assert rows.iloc[0]["warnings"] == ["disturbed: the machine was slow around every block"]
+
+
+def test_each_process_has_an_undisturbed_pace_of_its_own():
+    run = paced(CALM * 2, [(1.7, 27e-6)] * 20)
+    first, second = run.measurements
+    second = msgspec.structs.replace(second, process=1, round=0)
+    row = frame.summaries([dataclasses.replace(run, measurements=[first, second])]).iloc[0]
+    assert row["calm_samples"] == row["samples"] == 40

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes import FakeCall, FakeClock, FakeNow
+from torchgauge.measure.pace import Pace
 from torchgauge.measure.sampler import (
     BLOCK_SECONDS,
     LEAST_BLOCKS,
@@ -267,3 +268,48 @@ def test_garbage_collection_is_as_it_was_after_a_call_that_raises() -> None:
     with pytest.raises(ZeroDivisionError):
         sample(Subject(lambda: 1 / 0), FakeClock(FakeNow()), 0.01)
     assert gc.isenabled()
+
+
+# Disturbance
+
+CALM, SLOW = 16e-6, 27e-6
+
+
+def paced(*probes: float, seconds: float = 0.02):
+    subject, _, clock = setting(1e-3)
+    left = chain(probes, repeat(probes[-1]))
+    return sample(subject, clock, seconds, pace=Pace(lambda: next(left), CALM))
+
+
+def test_a_calm_visit_ends_with_its_share_and_knows_the_pace_around_each_block():
+    seen = paced(CALM)
+    assert seen.stop == "time"
+    assert seen.paces == [CALM] * len(seen.blocks)
+    assert len(seen.blocks) <= 20
+
+
+def test_a_disturbed_visit_goes_on_for_three_times_its_share_and_says_so():
+    seen = paced(SLOW)
+    assert seen.stop == "disturbed"
+    assert 50 <= len(seen.blocks) <= 60
+    assert len(seen.paces) == len(seen.blocks)
+
+
+def test_a_disturbed_visit_ends_as_soon_as_three_blocks_were_calm():
+    seen = paced(*[SLOW] * 35, CALM)
+    assert seen.stop == "time"
+    assert seen.paces.count(CALM) == LEAST_BLOCKS
+    assert seen.paces[-LEAST_BLOCKS:] == [CALM] * LEAST_BLOCKS
+
+
+def test_a_block_is_as_disturbed_as_the_worse_of_the_probes_around_it():
+    subject, _, clock = setting(1e-3)
+    probes = iter([CALM, CALM, SLOW, CALM, CALM])
+    pace = Pace(lambda: next(probes), CALM)
+    assert [pace.after_block() for _ in range(4)] == [CALM, SLOW, SLOW, CALM]
+    assert pace.calm([CALM, SLOW, SLOW, CALM]) == 2
+
+
+def test_without_an_undisturbed_pace_to_hold_it_against_nothing_is_disturbed():
+    subject, _, clock = setting(1e-3)
+    assert sample(subject, clock, 0.02, pace=Pace(lambda: SLOW, None)).stop == "time"

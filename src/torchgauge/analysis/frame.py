@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import math
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
 
 from torchgauge.estimate import Estimate, estimate
+from torchgauge.pace import Paces, calm_samples
 from torchgauge.record import Case, Failure, Measurement, Run
 
 SUMMARY_COLUMNS: dict[str, str] = {
@@ -43,8 +45,10 @@ SUMMARY_COLUMNS: dict[str, str] = {
     "median_high": "float64",
     "min": "float64",
     "rounds": "int64",
+    "calm_rounds": "int64",
     "processes": "int64",
     "samples": "int64",
+    "calm_samples": "int64",
     "flop": "float64",
     "bytes": "float64",
     "items": "float64",
@@ -98,7 +102,10 @@ def summaries(runs: Iterable[Run]) -> pd.DataFrame:
     for run in runs:
         raised = {failure.case.id for failure in run.failures}
         pools = _pools(run.measurements)
-        rows += [_summary_row(run, pool, pool[0].case.id in raised) for pool in pools.values()]
+        undisturbed = _undisturbed(run)
+        rows += [
+            _summary_row(run, pool, undisturbed, failed=pool[0].case.id in raised) for pool in pools.values()
+        ]
         measured = {case for case, *_ in pools}
         rows += [
             _failure_row(run, failure)
@@ -168,12 +175,21 @@ def _pools(lines: Iterable[Measurement]) -> dict[tuple[str, ...], list[Measureme
     return pools
 
 
-def _clusters(pool: Sequence[Measurement]) -> list[list[float]]:
-    """Join the samples of one process; of one round, where there is one process."""
+def _undisturbed(run: Run) -> dict[int, float | None]:
+    """Give, process by process, what the pace's loop took when nothing disturbed it."""
+    paces: defaultdict[int, list[float]] = defaultdict(list)
+    for line in run.measurements:
+        paces[line.process] += line.paces
+    return {process: Paces(seen).undisturbed for process, seen in paces.items()}
+
+
+def _clusters(pool: Sequence[Measurement], undisturbed: dict[int, float | None]) -> list[list[float]]:
+    """Join the calm samples of one process; of one round, where there is one process."""
     by_process = len({line.process for line in pool}) > 1
     clusters: dict[int, list[float]] = {}
     for line in pool:
-        clusters.setdefault(line.process if by_process else line.round, []).extend(line.samples)
+        calm = calm_samples(line.samples, line.paces, undisturbed.get(line.process))
+        clusters.setdefault(line.process if by_process else line.round, []).extend(calm)
     return [values for values in clusters.values() if values]
 
 
@@ -191,10 +207,13 @@ def _identity(run: Run, case: Case) -> dict[str, Any]:
     }
 
 
-def _summary_row(run: Run, pool: Sequence[Measurement], failed: bool) -> dict[str, Any]:
+def _summary_row(
+    run: Run, pool: Sequence[Measurement], undisturbed: dict[int, float | None], *, failed: bool
+) -> dict[str, Any]:
     first = pool[0]
-    clusters = _clusters(pool)
-    values = [value for cluster in clusters for value in cluster]
+    calm = _clusters(pool, undisturbed)
+    clusters = calm or _clusters(pool, {})  # slow numbers are better than none
+    values = [value for line in pool for value in line.samples]
     nothing = Estimate(math.nan, None, None, 0)
     low_end = estimate(clusters, 0.05) if clusters else nothing
     middle = estimate(clusters, 0.5) if clusters else nothing
@@ -218,12 +237,14 @@ def _summary_row(run: Run, pool: Sequence[Measurement], failed: bool) -> dict[st
         "median_high": middle.high,
         "min": min(values, default=None),
         "rounds": len({line.round for line in pool}),
+        "calm_rounds": len(calm),
         "processes": len({line.process for line in pool}),
         "samples": len(values),
+        "calm_samples": sum(map(len, calm)),
         "flop": work.flop,
         "bytes": work.bytes,
         "items": work.items,
-        "warnings": distinct(warning for line in pool for warning in line.warnings),
+        "warnings": distinct([*_disturbance(pool, len(calm)), *(w for line in pool for w in line.warnings)]),
         "stop": " ".join(sorted({str(line.conditions["stop"]) for line in pool if "stop" in line.conditions}))
         or None,
         "failed": failed,
@@ -235,11 +256,21 @@ def _summary_row(run: Run, pool: Sequence[Measurement], failed: bool) -> dict[st
     return row
 
 
+def _disturbance(pool: Sequence[Measurement], calm: int) -> list[str]:
+    if calm == 0 and any(line.samples for line in pool):
+        return ["disturbed: the machine was slow around every block"]
+    if calm == 1 and len({(line.process, line.round) for line in pool}) > 1:
+        return ["disturbed in all rounds but one: no interval"]
+    return []
+
+
 def _failure_row(run: Run, failure: Failure) -> dict[str, Any]:
     return _identity(run, failure.case) | {
         "rounds": 0,
+        "calm_rounds": 0,
         "processes": 0,
         "samples": 0,
+        "calm_samples": 0,
         "warnings": [f"failed in {failure.stage}: {failure.error}: {failure.message}"],
         "failed": True,
     }

@@ -9,6 +9,7 @@ from pathlib import Path
 from torchgauge.errors import TorchgaugeError
 from torchgauge.estimate import Estimate, estimate, quantile
 from torchgauge.measure.instruments import Observation
+from torchgauge.pace import Paces, calm_samples
 from torchgauge.record import (
     Case,
     Config,
@@ -37,7 +38,8 @@ class Journal:
         self.seconds_before = 0.0
         """Wall time spent on the run before this process took it up."""
         self._held: set[tuple[str, int, int]] = set()
-        self._samples: dict[tuple[str, int], list[list[float]]] = defaultdict(list)
+        self._samples: dict[tuple[str, int], list[tuple[list[float], list[float]]]] = defaultdict(list)
+        self._paces = Paces()
         self.closed_cases: set[str] = set()
         """Cases that failed or were skipped: not to be measured again."""
         if self._writer.is_new:
@@ -56,15 +58,23 @@ class Journal:
         """Give all primary samples of a case, process by process in the order in which they were taken."""
         processes = range(self._process + 1)
         parts = [part for process in processes for part in self._samples.get((case.id, process), [])]
-        return [value for part in parts for value in part]
+        return [value for samples, _ in parts for value in samples]
 
     def estimate(self, case: Case, q: float) -> Estimate:
-        """Estimate the case's headline from this process's rounds so far."""
-        return estimate(self._samples[case.id, self._process], q)
+        """Estimate the case's headline from this process's rounds so far, the undisturbed ones if any."""
+        rounds = self._samples[case.id, self._process]
+        calm = [calm_samples(samples, paces, self.undisturbed) for samples, paces in rounds]
+        return estimate([samples for samples in calm if samples] or [samples for samples, _ in rounds], q)
 
-    def note(self, case: Case, samples: list[float]) -> None:
+    @property
+    def undisturbed(self) -> float | None:
+        """What the pace's loop takes in this process when nothing disturbs it, in seconds."""
+        return self._paces.undisturbed
+
+    def note(self, case: Case, samples: list[float], paces: list[float]) -> None:
         """Take up a round's primary samples (they are written once the benchmark's own checks passed)."""
-        self._samples[case.id, self._process].append(samples)
+        self._samples[case.id, self._process].append((samples, paces))
+        self._paces.add(paces)
 
     def measured(self, case: Case, round_: int, instrument: str, work: Work, seen: list[Observation]) -> None:
         """Write a visit's observations."""
@@ -85,6 +95,7 @@ class Journal:
                     conditions=one.conditions,
                     warnings=one.warnings,
                     parts=one.parts,
+                    paces=one.paces,
                 )
             )
 
@@ -119,7 +130,9 @@ class Journal:
         for line in run.measurements:
             self._held.add((line.case.id, line.process, line.round))
             if line.metric in PRIMARY_METRICS:
-                self._samples[line.case.id, line.process].append(line.samples)
+                self._samples[line.case.id, line.process].append((line.samples, line.paces))
+                if line.process == self._process:
+                    self._paces.add(line.paces)
         self.closed_cases = {line.case.id for line in run.failures} | {line.case.id for line in run.skips}
 
 

@@ -184,7 +184,8 @@ class Rounds:
         self._problem = None
         self._last = round_ == self._rounds - 1
         first = case.id not in self._visited
-        visit = Visit(case.id, case.device, first=first, seconds=seconds, folder=self._folder)
+        undisturbed = journal.undisturbed
+        visit = Visit(case.id, case.device, first, seconds, undisturbed, self._folder)
         self._visited.add(case.id)
         self._visit = (case, visit)
         self._tidy()
@@ -240,7 +241,7 @@ class Rounds:
         if not self._times:
             return
         journal = self._open_journal
-        journal.note(case, seen[0].samples)
+        journal.note(case, seen[0].samples, seen[0].paces)
         width = journal.estimate(case, 0.05 if case.device == "cpu" else 0.5)
         half = width.relative_half_width
         if width.clusters >= 3 and half is not None and half <= self._budget.half_width:

@@ -16,6 +16,7 @@ from statistics import median
 
 from torchgauge.estimate import quantile
 from torchgauge.measure.clock import Block, Clock
+from torchgauge.measure.pace import Pace
 from torchgauge.measure.subject import Subject, nothing
 
 BLOCK_SECONDS = 1e-3
@@ -27,29 +28,37 @@ MOST_QUEUED = 256
 """Calls a block on a device's queue: past about 1,000 launches the queue is full and the host waits."""
 MOST_BLOCKS = 2000
 LEAST_BLOCKS = 3
+PATIENCE = 3.0
+"""A visit without undisturbed blocks goes on for so many times its share."""
 
 
 @dataclass
 class Samples:
-    """What a visit saw. `blocks` are in seconds per call; `submits` likewise, empty without a queue."""
+    """What a visit saw. `blocks` are in seconds per call; `submits` likewise, empty without a queue;
+    `paces` in seconds around each block, empty where the pace was not taken."""
 
     loops: int
     blocks: list[float] = field(default_factory=list)
+    paces: list[float] = field(default_factory=list)
     submits: list[float] = field(default_factory=list)
     starved: int = 0
     stop: str = "time"
     warmup: str = "settled"
     warmup_seconds: float = 0.0
 
-    def add(self, block: Block) -> None:
+    def add(self, block: Block, pace: float | None) -> None:
         """Keep one block."""
         self.blocks.append(block.seconds / self.loops)
         if block.submit is not None:
             self.submits.append(block.submit / self.loops)
         self.starved += block.starved
+        if pace is not None:
+            self.paces.append(pace)
 
 
-def sample(subject: Subject, clock: Clock, seconds: float, loops: int = 1) -> Samples:
+def sample(
+    subject: Subject, clock: Clock, seconds: float, loops: int = 1, pace: Pace | None = None
+) -> Samples:
     """Sample a subject for about `seconds`.
 
     Args:
@@ -58,19 +67,25 @@ def sample(subject: Subject, clock: Clock, seconds: float, loops: int = 1) -> Sa
         seconds: the visit's share of time, warm-up included. At least one block is timed, however
             long it takes, and three where they fit into four times the share.
         loops: where calibration begins; give the last visit's loops to save time.
+        pace: taken around each block. A visit that saw fewer than three undisturbed blocks goes on for
+            up to three times its share.
 
     """
     with garbage_collection_off():
         begin = clock.now()
         loops = calibrate(subject, clock, loops)
         samples = Samples(loops)
-        samples.warmup, settled = _warm_up(subject, clock, loops, begin + round(0.25 * seconds * 1e9))
+        samples.warmup, settled = _warm_up(subject, clock, loops, begin + round(0.25 * seconds * 1e9), pace)
         samples.warmup_seconds = (clock.now() - begin) * 1e-9
-        for block in settled:
-            samples.add(block)
+        for block, around in settled:
+            samples.add(block, around)
         while True:
-            samples.add(clock.time(subject.block(loops)))
-            stop = _stop(samples.blocks, spent=(clock.now() - begin) * 1e-9, seconds=seconds)
+            block = clock.time(subject.block(loops))
+            samples.add(block, None if pace is None else pace.after_block())
+            spent = (clock.now() - begin) * 1e-9
+            stop = _stop(samples.blocks, spent, seconds)
+            if stop and pace and pace.calm(samples.paces) < LEAST_BLOCKS:
+                stop = "disturbed" if spent >= PATIENCE * seconds else None
             if stop:
                 samples.stop = stop
                 return samples
@@ -103,20 +118,23 @@ def empty_loop(clock: Clock) -> float:
     return quantile(sample(Subject(nothing), clock, 0.05).blocks, 0.05)
 
 
-def _warm_up(subject: Subject, clock: Clock, loops: int, until: int) -> tuple[str, list[Block]]:
+def _warm_up(
+    subject: Subject, clock: Clock, loops: int, until: int, pace: Pace | None
+) -> tuple[str, list[tuple[Block, float | None]]]:
     """Run blocks until three in a row are like the three before, or the time is up.
 
     Returns:
-        "settled" and the last three blocks, which count as samples; "time" if they still changed;
-        "short" if fewer than six fit into the time.
+        "settled" and the last three blocks with their paces, which count as samples; "time" if they
+        still changed; "short" if fewer than six fit into the time.
 
     """
-    recent: list[Block] = []
+    recent: list[tuple[Block, float | None]] = []
     while clock.now() < until:
-        recent.append(clock.time(subject.block(loops)))
+        block = clock.time(subject.block(loops))
+        recent.append((block, None if pace is None else pace.after_block()))
         if len(recent) >= 6:
-            before = median(block.seconds for block in recent[-6:-3])
-            after = median(block.seconds for block in recent[-3:])
+            before = median(block.seconds for block, _ in recent[-6:-3])
+            after = median(block.seconds for block, _ in recent[-3:])
             if abs(after - before) <= 0.05 * before:
                 return "settled", recent[-3:]
     return "time" if len(recent) >= 6 else "short", []

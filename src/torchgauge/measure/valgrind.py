@@ -69,7 +69,7 @@ def command(folder: Path) -> list[str]:
 
 
 def environment(variables: Mapping[str, str], folder: Path) -> dict[str, str]:
-    """Give a process under callgrind what makes its counts repeat: few variables, one thread, one hash seed."""
+    """Give a process under callgrind what makes its counts repeat: one thread, one hash seed."""
     kept = {name: value for name, value in variables.items() if _KEPT.fullmatch(name)}
     return kept | dict.fromkeys(_THREADS, "1") | {"PYTHONHASHSEED": "0", DUMPS: str(folder / "dump")}
 
@@ -88,8 +88,8 @@ class Callgrind:
         import torch
 
         self._dumps = Path(os.environ[DUMPS])
-        self._on: Callable[[], None] = torch._C._valgrind_toggle  # type: ignore[attr-defined]
-        self._off: Callable[[], None] = torch._C._valgrind_toggle_and_dump_stats  # type: ignore[attr-defined]
+        self._on: Callable[[], None] = torch._C._valgrind_toggle
+        self._off: Callable[[], None] = torch._C._valgrind_toggle_and_dump_stats
         self._dumped = 0
         self._instrumented = False
 

@@ -72,7 +72,8 @@ class Measurement(Struct, frozen=True, kw_only=True, tag="measurement", tag_fiel
     """One Case seen by one Instrument in one round.
 
     `samples` holds one value a block, each a value per call in `unit`; a block is `loops` calls.
-    `parts` says what the value is made of, largest first, where an instrument tells.
+    `parts` says what the value is made of, largest first, where an instrument tells. `paces` holds the
+    machine's pace around each block, in seconds (`torchgauge.pace`); empty where it was not taken.
     """
 
     case: Case
@@ -89,6 +90,7 @@ class Measurement(Struct, frozen=True, kw_only=True, tag="measurement", tag_fiel
     conditions: dict[str, Scalar] = {}
     warnings: list[str] = []
     parts: list[Part] = []
+    paces: list[float] = []
 
 
 class Failure(Struct, frozen=True, kw_only=True, tag="failure", tag_field="kind"):

@@ -20,6 +20,8 @@ class Visit:
     first: bool
     """Whether this process has not seen the case before."""
     seconds: float
+    undisturbed: float | None = None
+    """What the pace's loop takes when nothing disturbs it, in seconds; None while it is not known."""
     folder: Path | None = None
     """Where files about the case go; None where there is no run file to put them beside."""
 
@@ -36,6 +38,7 @@ class Observation:
     conditions: dict[str, Scalar] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     parts: list[Part] = field(default_factory=list)
+    paces: list[float] = field(default_factory=list)
 
 
 class Instrument(Protocol):

@@ -42,7 +42,7 @@ class Instructions:
         self._counter = Callgrind() if counter is None else counter
         self._empty_loop: float | None = None
 
-    def observe(self, subject: Subject, visit: Visit) -> tuple[Any, list[Observation]]:
+    def observe(self, subject: Subject, _visit: Visit) -> tuple[Any, list[Observation]]:
         """Count a few blocks; one call alone where it is long."""
         if self._empty_loop is None:
             self._empty_loop = self._count_empty_loop()
@@ -64,9 +64,7 @@ class Instructions:
             Part(name=name, value=cost / loops)
             for name, cost in sorted(typical.functions.items(), key=lambda item: (-item[1], item[0]))
         ][:MOST_PARTS]
-        return result, [
-            Observation("instructions", "1", METHOD, samples, loops, conditions, warnings, parts)
-        ]
+        return result, [Observation("instructions", "1", METHOD, samples, loops, conditions, warnings, parts)]
 
     def _count_empty_loop(self) -> float:
         empty = Subject(nothing)

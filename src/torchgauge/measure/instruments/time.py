@@ -10,6 +10,7 @@ from typing import Any
 from torchgauge.measure import device
 from torchgauge.measure.clock import Clock, HostClock
 from torchgauge.measure.instruments import Observation, Visit
+from torchgauge.measure.pace import Pace, probe
 from torchgauge.measure.sampler import (
     BLOCK_RESOLUTIONS,
     Samples,
@@ -47,7 +48,8 @@ class Time:
         result, first_call = self._first_call(subject, visit)
         known = self._know(subject, visit)
         clock = known.clock
-        samples = sample(subject, clock, visit.seconds, known.loops)
+        pace = Pace(probe(clock.now), visit.undisturbed) if visit.device == "cpu" else None
+        samples = sample(subject, clock, visit.seconds, known.loops, pace)
         known.loops = samples.loops
         conditions: dict[str, Scalar] = {
             "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -69,6 +71,7 @@ class Time:
                 samples.loops,
                 conditions,
                 self._warnings(samples, clock),
+                paces=samples.paces,
             )
         ]
         if samples.submits:
