@@ -30,9 +30,7 @@ def test_whether_a_sample_counts_depends_on_its_pace_and_never_on_its_value(pace
     values = [random.random() for _ in paces]
     counting = set(calm_samples(range(len(paces)), paces, undisturbed))
     assert calm_samples(values, paces, undisturbed) == [values[place] for place in sorted(counting)]
-    assert all(
-        (paces[place] <= DISTURBED * undisturbed) == (place in counting) for place in range(len(paces))
-    )
+    assert counting == {place for place, pace in enumerate(paces) if pace <= DISTURBED * undisturbed}
 
 
 def test_samples_without_paces_all_count():

@@ -303,7 +303,6 @@ def test_a_disturbed_visit_ends_as_soon_as_three_blocks_were_calm():
 
 
 def test_a_block_is_as_disturbed_as_the_worse_of_the_probes_around_it():
-    subject, _, clock = setting(1e-3)
     probes = iter([CALM, CALM, SLOW, CALM, CALM])
     pace = Pace(lambda: next(probes), CALM)
     assert [pace.after_block() for _ in range(4)] == [CALM, SLOW, SLOW, CALM]

@@ -13,19 +13,23 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
 from torchgauge.errors import TorchgaugeError
+from torchgauge.measure import valgrind
 from torchgauge.measure.crumb import DONE, ENDED, IMPORTING, INTERRUPTED, NOTHING, REFUSED, STOPPED
 from torchgauge.measure.schedule import passes
 from torchgauge.record import Case, Failure, Run, RunWriter, read, run_file_name
 from torchgauge.record.ending import ending, seconds_before
+
+LACKING: dict[str, Callable[[], str | None]] = {"instructions": valgrind.lacking}
+"""For the instruments that need more than torch: what this machine lacks, None where it lacks nothing."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,8 @@ class Request:
     seed: int | None = None
     collect_only: bool = False
     pytest_args: list[str] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Instruments that were asked for and can't work here, with the reason."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +62,10 @@ class Outcome:
 def new(request: Request, results: Path) -> Outcome:
     """Measure into a new run file in the folder `results`.
 
+    Instruments that can't work here are left out with a line on stderr, and the reason is kept.
+
     Raises:
-        TorchgaugeError: the folder can't be written.
+        TorchgaugeError: the folder can't be written, or none of the instruments can work here.
 
     """
     if request.collect_only:
@@ -71,8 +79,24 @@ def new(request: Request, results: Path) -> Outcome:
         raise TorchgaugeError(
             f"{results}: can't be written: {error.strerror}; choose another folder with --results DIR"
         ) from None
+    request = _possible(request)
     _, name = run_file_name(datetime.now(UTC), platform.node())
     return _measure(request, results / name, 0.0)
+
+
+def _possible(request: Request) -> Request:
+    """Leave out the instruments that lack something on this machine."""
+    left_out = {}
+    for name in request.instruments:
+        reason = LACKING[name]() if name in LACKING else None
+        if reason is not None:
+            left_out[name] = reason
+    instruments = [name for name in request.instruments if name not in left_out]
+    if not instruments:
+        raise TorchgaugeError("; ".join(f"{name}: {reason}" for name, reason in left_out.items()))
+    for name, reason in left_out.items():
+        print(f"left out: {name}: {reason}", file=sys.stderr, flush=True)
+    return replace(request, instruments=instruments, left_out=left_out)
 
 
 def resume(path: Path) -> Outcome:
@@ -107,6 +131,7 @@ def _request_of(run: Run) -> Request:
         processes=config.processes,
         seed=config.seed,
         pytest_args=config.pytest_args,
+        left_out=config.left_out,
     )
 
 
@@ -178,8 +203,12 @@ def _worker(request: Request, crumb: Path, process: int, path: Path, extra: list
     # The options of a project's own pytest runs (coverage, xdist) would be measured too
     command += ["-o", "addopts=", "--continue-on-collection-errors", "-p", "no:cacheprovider"]
     command += [*request.paths, *request.pytest_args]
+    variables = _environment()
+    if not extra and passes(request.instruments, request.processes)[process] == "instructions":
+        command = [*valgrind.command(crumb.parent), *command]
+        variables = valgrind.environment(variables, crumb.parent)
     # its own process group: a Ctrl-C reaches it once, from here, and not twice
-    child = subprocess.Popen(command, start_new_session=True, env=_environment())
+    child = subprocess.Popen(command, start_new_session=True, env=variables)
     stopped = False
 
     def stop(_number: int, _frame: object) -> None:
@@ -208,6 +237,8 @@ def _options(request: Request) -> list[str]:
     words = ["--gauge-device", request.device, "--gauge-budget", request.budget]
     words += ["--gauge-processes", str(request.processes)]
     words += ["--gauge-instruments", ",".join(request.instruments)]
+    if request.left_out:
+        words += ["--gauge-left-out", msgspec.json.encode(request.left_out).decode()]
     for option, value in (
         ("--gauge-dtype", request.dtype),
         ("--gauge-rounds", request.rounds),

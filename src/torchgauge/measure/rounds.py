@@ -28,7 +28,7 @@ from torchgauge.measure.feed import feed
 from torchgauge.measure.gauge import Gauge, GaugeUseError
 from torchgauge.measure.instruments import Instrument, Observation, Visit
 from torchgauge.measure.journal import Journal
-from torchgauge.measure.schedule import Allowance, order, passes
+from torchgauge.measure.schedule import Allowance, looks_at, order, passes
 from torchgauge.measure.worker import Worker
 from torchgauge.record import Case, Config
 
@@ -102,7 +102,9 @@ class Rounds:
     def _open(self) -> None:
         checkout = Path(self._config.paths[0].partition("::")[0]) if self._config.paths else Path()
         surroundings = environment.collect(self._collection.selection.devices, checkout)
-        self._journal = Journal(self._path, self._run_id, self._config, surroundings, self._process)
+        self._journal = Journal(
+            self._path, self._run_id, self._config, surroundings, self._process, times=self._times
+        )
         self._instrument = instruments.by_name(self._name)()
         for nodeid, message in self._collection.broken_files:
             group = Path(nodeid).stem.removeprefix("bench_")
@@ -121,7 +123,11 @@ class Rounds:
         journal = self._open_journal
         budget = self._budget if self._times else replace(self._budget, seconds=None)
         allowance = Allowance(budget, self._process, self._config.processes)
-        active = {key for key in items if key not in journal.closed_cases}
+        active = {
+            key
+            for key, item in items.items()
+            if key not in journal.closed_cases and looks_at(self._name, item.stash[CASE].device)
+        }
         planned = len(active) * self._rounds
         if self._worker is not None:
             self._worker.progress.start(len(active), planned, "" if self._times else self._name)
@@ -129,7 +135,9 @@ class Rounds:
         for round_ in range(self._rounds):
             if round_ >= self._rounds:
                 break
-            whole = order(list(items), self._config.seed, self._process, round_)
+            # what does not change with the moment comes in the same order in each run
+            seed = self._config.seed if self._times else 0
+            whole = order(list(items), seed, self._process, round_)
             turn = [
                 key for key in whole if key in active and not journal.holds(items[key].stash[CASE], round_)
             ]

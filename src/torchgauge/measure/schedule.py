@@ -22,6 +22,11 @@ def passes(instruments: Sequence[str], processes: int) -> list[str]:
     return [name for name in instruments for _ in range(processes if name == "time" else 1)]
 
 
+def looks_at(instrument: str, device: str) -> bool:
+    """Whether an instrument has something to say of cases on a device."""
+    return instrument != "instructions" or device == "cpu"
+
+
 def order(keys: Sequence[Key], seed: int, process: int, round_: int) -> list[Key]:
     """Shuffle the cases of a round; the same seed, process and round give the same order."""
     shuffled = list(keys)

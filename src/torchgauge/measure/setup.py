@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
+import msgspec
 import pytest
 
 from torchgauge import __version__
@@ -41,6 +42,8 @@ def plugins(
             raise TorchgaugeError(f"unknown instrument {name!r}; choose from {', '.join(INSTRUMENTS)}")
     if worker is None and len(names) > 1:
         raise TorchgaugeError("pytest itself has one process, for one instrument: use torchgauge run")
+    if names == ["instructions"] and "cpu" not in devices:
+        raise TorchgaugeError("instructions are counted on the CPU: say --device cpu")
     asked = option("gauge_rounds")
     count = budget.rounds if asked is None else asked
     if count < 1:
@@ -72,6 +75,7 @@ def plugins(
         processes=option("gauge_processes"),
         seed=secrets.randbits(32) if seed is None else seed,
         pytest_args=list(worker.pytest_args) if worker is not None else [],
+        left_out=msgspec.json.decode(option("gauge_left_out"), type=dict[str, str]),
     )
     collection = Collection(chosen.paths, cases.Selection(devices, dtypes, budget), worker, refuse)
     return collection, Rounds(

@@ -138,6 +138,8 @@ class Config(Struct, frozen=True, kw_only=True):
     processes: int
     seed: int
     pytest_args: list[str] = []
+    left_out: dict[str, str] = {}
+    """Instruments that were asked for and could not work there, with the reason."""
 
 
 class Machine(Struct, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ memory, and to what a processor does with more vector width than valgrind knows.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from statistics import median_low
 from typing import Any, Protocol
 
@@ -56,7 +57,10 @@ class Instructions:
                 dumps = [self._counter.count(subject.block(loops)) for _ in range(BLOCKS)]
         samples = [dump.total / loops for dump in dumps]
         typical = next(dump for dump in dumps if dump.total / loops == median_low(samples))
-        conditions: dict[str, Scalar] = {"empty_loop_instructions": self._empty_loop}
+        conditions: dict[str, Scalar] = {
+            "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "empty_loop_instructions": self._empty_loop,
+        }
         warnings = []
         if max(samples) - min(samples) > UNEQUAL * min(samples):
             warnings.append("its blocks differ by more than 1 %: what it does is not the same each time")
