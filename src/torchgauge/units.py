@@ -49,7 +49,7 @@ def format_quantity(value: float | None, unit: str) -> str:
     if value is None:
         return "–"
     if unit == "1" and math.isfinite(value):
-        return f"{value:,.0f}" if value == round(value) else significant(value)
+        return f"{value:,.0f}" if value == round(value) or abs(value) >= 1000 else significant(value)
     if value == 0 or not math.isfinite(value):
         return f"{value:g} {unit}"
     if unit == "B":

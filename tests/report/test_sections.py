@@ -12,7 +12,7 @@ from torchgauge.analysis.frame import summaries
 from torchgauge.record import Part, Run
 from torchgauge.report import html, markdown
 from torchgauge.report.sections import sections
-from torchgauge.report.tables import tables
+from torchgauge.report.tables import Notes, tables
 
 
 def looked_at(*, timed: bool = True) -> Run:
@@ -47,7 +47,7 @@ def looked_at(*, timed: bool = True) -> Run:
 
 
 def laid_out(run: Run):
-    return sections([run], summaries([run]), {run.id: "A"})
+    return sections([run], summaries([run]), {run.id: "A"}, Notes())
 
 
 def test_an_instruments_metrics_stand_side_by_side_and_cases_below_each_other() -> None:
@@ -91,7 +91,7 @@ def test_what_a_time_is_made_of_is_named_largest_first_and_the_rest_is_not_lost(
 
 def test_the_tables_of_times_hold_nothing_else() -> None:
     frame = summaries([looked_at()])
-    found, _ = tables(frame, {})
+    found = tables(frame, {}, Notes())
     assert {table.metric for table in found} == {"time"}
 
 

@@ -7,12 +7,13 @@ import pytest
 
 import synthetic
 from torchgauge.analysis.frame import summaries
-from torchgauge.report.tables import first_calls, tables, usually
+from torchgauge.report.tables import Notes, first_calls, tables, usually
 
 
 def laid_out(cases, **options):
     run = synthetic.run(cases=cases, failures=options.pop("failures", []), **options)
-    return tables(summaries([run]), {run.id: "A"})
+    notes = Notes()
+    return tables(summaries([run]), {run.id: "A"}, notes), notes.sentences()
 
 
 def one(cases, **options):
@@ -100,15 +101,15 @@ def test_a_failed_case_stands_in_the_table_of_those_that_were_measured():
 
 def test_first_calls_and_submissions_have_tables_of_their_own():
     run = synthetic.run(cases=[(synthetic.case("g", "b", "cuda:0"), 1e-5, {})], failures=[])
-    found, _ = tables(summaries([run]), {run.id: "A"})
+    found = tables(summaries([run]), {run.id: "A"}, Notes())
     assert [table.metric for table in found] == ["device_time", "submit_time"]
-    assert [table.metric for table in first_calls(summaries([run]), {run.id: "A"})] == ["first_call"]
+    assert [table.metric for table in first_calls(summaries([run]), {run.id: "A"}, Notes())] == ["first_call"]
 
 
 def test_several_devices_and_runs_stand_side_by_side():
     cases = [(synthetic.case("g", "b", d, n=n), 1e-5, {}) for d in ("cuda:0", "cpu") for n in (1, 2)]
     runs = [synthetic.run(cases=cases, run_id=name, failures=[]) for name in ("z", "a")]
-    found, _ = tables(summaries(runs), {"z": "A", "a": "B"})
+    found = tables(summaries(runs), {"z": "A", "a": "B"}, Notes())
     assert found[0].columns == ("A cpu", "A cuda:0", "B cpu", "B cuda:0")
     assert found[0].measured == (
         "cpu: time, 5th percentile, host-clock; cuda:0: device time, median, device-events"
@@ -129,7 +130,7 @@ def test_two_methods_on_one_device_are_told_apart_in_the_table():
         for line in run.measurements
     ]
     frame = summaries([dataclasses.replace(run, measurements=lines)])
-    (table, *_), _ = tables(frame, {run.id: "A"})
+    table, *_ = tables(frame, {run.id: "A"}, Notes())
     heads = " ".join((*table.row_heads, *table.columns))
     cells = " ".join(text for labels, _ in table.rows for text in labels)
     assert "method" in heads or "host-clock-synchronized" in heads

@@ -22,7 +22,7 @@ from torchgauge.report.plots import over_size
 from torchgauge.report.points import benchmarks
 from torchgauge.report.sections import sections
 from torchgauge.report.svg import IDENT, Panel
-from torchgauge.report.tables import first_calls, tables, timed, usually
+from torchgauge.report.tables import Notes, first_calls, tables, timed, usually
 
 
 def render(runs: Sequence[Run]) -> str:
@@ -34,7 +34,10 @@ def render(runs: Sequence[Run]) -> str:
     frame = summaries(runs)
     found = overviews(runs, frame)
     names = {overview.run: overview.label for overview in found}
-    laid_out, notes = tables(frame, names)
+    notes = Notes()
+    laid_out = tables(frame, names, notes)
+    instruments = sections(runs, frame, names, notes)
+    firsts = first_calls(frame, names, notes)
     # the page is drawn from the same parts that the tables are laid out from
     parts = benchmarks(timed(frame[frame["metric"] != "first_call"]))
     drawn = [None if of == "submit_time" else over_size(rows, names) for (_, _, of), rows in parts.items()]
@@ -61,9 +64,9 @@ def render(runs: Sequence[Run]) -> str:
             usual=usually(laid_out),
             groups=groups,
             heat=heat_map(parts, names),
-            sections=sections(runs, frame, names),
-            first_calls=first_calls(frame, names),
-            notes=notes,
+            sections=instruments,
+            first_calls=firsts,
+            notes=notes.sentences(),
             methods=_methods(frame),
             version=__version__,
             svg=partial(_numbered, numbers(1)),

@@ -10,7 +10,7 @@ from torchgauge.analysis.frame import summaries
 from torchgauge.record import Run
 from torchgauge.report.overview import Overview, overviews
 from torchgauge.report.sections import sections
-from torchgauge.report.tables import Cell, Table, tables, usually
+from torchgauge.report.tables import Cell, Notes, Table, tables, usually
 from torchgauge.report.text import count
 
 _ACTIVE = re.compile(r"[\\`*{}\[\]|#~$^&<>@]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
@@ -24,7 +24,9 @@ def render(runs: Sequence[Run]) -> str:
     """
     frame = summaries(runs)
     found = overviews(runs, frame)
-    laid_out, notes = tables(frame, {overview.run: overview.label for overview in found})
+    names = {overview.run: overview.label for overview in found}
+    notes = Notes()
+    laid_out = tables(frame, names, notes)
     usual = usually(laid_out)
     blocks = ["# Benchmarks"]
     for overview in found:
@@ -38,12 +40,13 @@ def render(runs: Sequence[Run]) -> str:
         blocks.append(f"## {escape(group)}")
         for table in members:
             blocks += _table(table, usual)
-    if notes:
-        blocks.append("\n".join(f"{number}. {escape(note)}" for number, note in enumerate(notes, start=1)))
-    for section in sections(runs, frame, {overview.run: overview.label for overview in found}):
+    for section in sections(runs, frame, names, notes):
         blocks += [f"## {escape(section.title)}", escape(section.about)]
         for table in (*section.tables, *section.parts):
             blocks += _table(table, table.measured, f"{table.group}/{table.name}")
+    if sentences := notes.sentences():
+        lines = [f"{number}. {escape(note)}" for number, note in enumerate(sentences, start=1)]
+        blocks += ["## Notes", "\n".join(lines)]
     for overview in found:
         blocks += _left_out(overview, f"{overview.label}: " if len(found) > 1 else "")
     return "\n\n".join(blocks) + "\n"

@@ -27,6 +27,7 @@ METRICS = {
     "copies": "copies",
     "synchronizations": "synchronizations",
     "allocations": "allocations",
+    "instructions": "instructions",
 }
 """Metrics in words, in the order in which they stand side by side; another keeps its name."""
 

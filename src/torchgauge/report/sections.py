@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from torchgauge.record import Measurement, Part, Run
-from torchgauge.report.tables import Cell, Table, metrics_table
+from torchgauge.report.tables import Cell, Notes, Table, metrics_table
 from torchgauge.report.text import label, plain
 from torchgauge.units import format_quantity, significant
 
@@ -23,10 +23,19 @@ ABOUT = {
         "What a call does, under torch's profiler, which slows it down: its times say how the call's time is "
         "shared out, and not how long it takes. Counts are per call, and exact.",
     ),
+    "instructions": (
+        "Instructions",
+        "Instructions per call on one thread, counted by valgrind's callgrind. They hardly change from "
+        "run to run, and are blind to memory: a cache that misses costs time and no instruction.",
+    ),
 }
 MOST_PARTS = 10
-_LED_BY = ("self_device_time", "self_cpu_time")
-"""The metric whose parts are shown, the first that a case has."""
+_LED_BY = {
+    "self_device_time": ("kernel", "own time"),
+    "self_cpu_time": ("operator", "own time"),
+    "instructions": ("function", "own instructions"),
+}
+"""The metric whose parts are shown, the first that a case has, and what these are."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +49,16 @@ class Section:
     parts: tuple[Table, ...]
 
 
-def sections(runs: Sequence[Run], frame: pd.DataFrame, run_labels: Mapping[str, str]) -> list[Section]:
+def sections(
+    runs: Sequence[Run], frame: pd.DataFrame, run_labels: Mapping[str, str], notes: Notes
+) -> list[Section]:
     """Lay out all instruments but `time`, in the order in which they were first used.
 
     Args:
         runs: what was read; the parts are in them alone.
         frame: `analysis.frame.summaries` of them.
         run_labels: a short name for each run id; used where there are several.
+        notes: the footnotes of the whole report.
 
     """
     found = []
@@ -61,7 +73,7 @@ def sections(runs: Sequence[Run], frame: pd.DataFrame, run_labels: Mapping[str, 
             for line in _leading(run, instrument)
         ]
         parts = tuple(_parts(line, name) for name, line in lines)
-        found.append(Section(instrument, title, about, tuple(metrics_table(rows, run_labels)), parts))
+        found.append(Section(instrument, title, about, tuple(metrics_table(rows, run_labels, notes)), parts))
     return found
 
 
@@ -80,9 +92,10 @@ def _parts(line: Measurement, run: str) -> Table:
     whole = sum(line.samples) / len(line.samples) if line.samples else 0.0
     shown = line.parts[:MOST_PARTS]
     rest = whole - sum(part.value for part in shown)
-    rows = [_part(part, line.unit, whole) for part in shown]
     if rest > 0.005 * whole and len(line.parts) > len(shown):
-        rows.append(_part(Part(name="all others", value=rest), line.unit, whole))
+        shown.append(Part(name="all others", value=rest))
+    width = 3 if any(part.calls is not None for part in shown) else 2
+    what, own = _LED_BY[line.metric]
     where = [run, case.device, *([case.dtype] if case.dtype else [])]
     where += [f"{name} = {label(value)}" for name, value in case.params.items()]
     return Table(
@@ -91,14 +104,13 @@ def _parts(line: Measurement, run: str) -> Table:
         metric=line.metric,
         constants=" · ".join(plain(part, 60) for part in where if part),
         measured="",
-        row_heads=("operator" if line.metric == "self_cpu_time" else "kernel",),
-        columns=("own time", "share", "calls"),
-        rows=tuple(rows),
+        row_heads=(what,),
+        columns=(own, "share", "calls")[:width],
+        rows=tuple(((plain(part.name, 80),), _part(part, line.unit, whole)[:width]) for part in shown),
     )
 
 
-def _part(part: Part, unit: str, whole: float) -> tuple[tuple[str, ...], tuple[Cell | None, ...]]:
+def _part(part: Part, unit: str, whole: float) -> tuple[Cell, ...]:
     share = f"{100 * part.value / whole:.0f} %" if whole > 0 else ""
     calls = "" if part.calls is None else significant(part.calls) if part.calls % 1 else f"{part.calls:.0f}"
-    cells = (Cell(format_quantity(part.value, plain(unit, 12))), Cell(share), Cell(calls))
-    return (plain(part.name, 80),), cells
+    return Cell(format_quantity(part.value, plain(unit, 12))), Cell(share), Cell(calls)

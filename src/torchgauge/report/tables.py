@@ -64,20 +64,34 @@ class Table:
     rows: tuple[tuple[tuple[str, ...], tuple[Cell | None, ...]], ...]
 
 
-def tables(frame: pd.DataFrame, run_labels: Mapping[str, str]) -> tuple[list[Table], list[str]]:
-    """Lay out all metrics but `first_call`, and give the footnotes that the cells number from 1.
+class Notes:
+    """Footnotes, numbered as they come; those that differ in their numbers alone share one."""
+
+    def __init__(self) -> None:
+        self._variants: dict[str, list[str]] = {}
+
+    def number(self, sentence: str) -> int:
+        """Give the number of a sentence, from 1."""
+        variants = self._variants.setdefault(shape(sentence), [])
+        variants.append(sentence)
+        return list(self._variants).index(shape(sentence)) + 1
+
+    def sentences(self) -> list[str]:
+        """Give all sentences in the order of their numbers."""
+        return [merge(variants) for variants in self._variants.values()]
+
+
+def tables(frame: pd.DataFrame, run_labels: Mapping[str, str], notes: Notes) -> list[Table]:
+    """Lay out all metrics but `first_call`; the cells' footnotes go to `notes`.
 
     Args:
         frame: `analysis.frame.summaries`.
         run_labels: a short name for each run id; used where there are several.
+        notes: the footnotes of the whole report.
 
     """
-    notes = _Notes()
-    found = [
-        _table(rows, run_labels, notes)
-        for rows in benchmarks(timed(frame[frame["metric"] != "first_call"])).values()
-    ]
-    return found, notes.sentences()
+    chosen = benchmarks(timed(frame[frame["metric"] != "first_call"]))
+    return [_table(rows, run_labels, notes) for rows in chosen.values()]
 
 
 def timed(frame: pd.DataFrame) -> pd.DataFrame:
@@ -85,12 +99,12 @@ def timed(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[frame["instrument"].isna() | (frame["instrument"] == "time")]
 
 
-def metrics_table(frame: pd.DataFrame, run_labels: Mapping[str, str]) -> list[Table]:
-    """Lay out the metrics of one instrument side by side, one table a benchmark; no footnotes."""
+def metrics_table(frame: pd.DataFrame, run_labels: Mapping[str, str], notes: Notes) -> list[Table]:
+    """Lay out the metrics of one instrument side by side, one table a benchmark."""
     names: dict[tuple[str, str], list[Row]] = {}
     for (group, name, _), rows in benchmarks(frame).items():
         names.setdefault((group, name), []).extend(rows)
-    return [_table(rows, run_labels, _Notes(), [("", "metric")]) for rows in names.values()]
+    return [_table(rows, run_labels, notes, [("", "metric")]) for rows in names.values()]
 
 
 def usually(laid_out: Sequence[Table]) -> str:
@@ -99,29 +113,14 @@ def usually(laid_out: Sequence[Table]) -> str:
     return seen.most_common(1)[0][0] if seen else ""
 
 
-def first_calls(frame: pd.DataFrame, run_labels: Mapping[str, str]) -> list[Table]:
+def first_calls(frame: pd.DataFrame, run_labels: Mapping[str, str], notes: Notes) -> list[Table]:
     """Lay out the first calls, apart from all else."""
     chosen = benchmarks(frame[frame["metric"] == "first_call"])
-    return [_table(rows, run_labels, _Notes()) for rows in chosen.values()]
-
-
-class _Notes:
-    """Footnotes, numbered as they come; those that differ in their numbers alone share one."""
-
-    def __init__(self) -> None:
-        self._variants: dict[str, list[str]] = {}
-
-    def number(self, sentence: str) -> int:
-        variants = self._variants.setdefault(shape(sentence), [])
-        variants.append(sentence)
-        return list(self._variants).index(shape(sentence)) + 1
-
-    def sentences(self) -> list[str]:
-        return [merge(variants) for variants in self._variants.values()]
+    return [_table(rows, run_labels, notes) for rows in chosen.values()]
 
 
 def _table(
-    rows: list[Row], run_labels: Mapping[str, str], notes: _Notes, columns: list[Dimension] | None = None
+    rows: list[Row], run_labels: Mapping[str, str], notes: Notes, columns: list[Dimension] | None = None
 ) -> Table:
     if columns is None:
         dimensions = varying(rows)

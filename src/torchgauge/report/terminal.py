@@ -18,7 +18,7 @@ from torchgauge.analysis.frame import summaries
 from torchgauge.record import Run
 from torchgauge.report.overview import Overview, overviews
 from torchgauge.report.sections import Section, sections
-from torchgauge.report.tables import Cell, Table, tables, usually
+from torchgauge.report.tables import Cell, Notes, Table, tables, usually
 from torchgauge.report.text import count, plain
 from torchgauge.units import format_quantity
 
@@ -60,7 +60,10 @@ def show(runs: Sequence[Run], console: Console | None = None) -> None:
     for overview in found:
         _header(console, overview, several=len(found) > 1)
     shown = frame[frame["metric"] != "submit_time"]
-    laid_out, notes = tables(shown, {overview.run: overview.label for overview in found})
+    names = {overview.run: overview.label for overview in found}
+    notes = Notes()
+    laid_out = tables(shown, names, notes)
+    parts = sections(runs, frame, names, notes)
     usual = usually(laid_out)
     if usual:
         console.print(Text.assemble(("values are ", "dim"), usual, (", where no other is named", "dim")))
@@ -69,10 +72,10 @@ def show(runs: Sequence[Run], console: Console | None = None) -> None:
         console.rule(Text(group, style="bold"), style="dim", align="left")
         for table in members:
             _table(console, table, "" if table.measured == usual else table.measured)
-    _notes(console, laid_out, notes)
-    _first_calls(console, frame)
-    for section in sections(runs, frame, {overview.run: overview.label for overview in found}):
+    for section in parts:
         _section(console, section)
+    _notes(console, laid_out, notes.sentences())
+    _first_calls(console, frame)
     for overview in found:
         _left_out(console, overview, f"{overview.label}: " if len(found) > 1 else "")
     _next(console, runs)
@@ -208,7 +211,7 @@ def _section(console: Console, section: Section) -> None:
         _table(console, table, "")
     if len(section.parts) > MOST_LISTED:
         rest = count(len(section.parts) - MOST_LISTED, "case")
-        console.print(Text(f"what the time of {rest} more is made of is on the page", style="dim"))
+        console.print(Text(f"what {rest} more are made of is on the page", style="dim"))
 
 
 def _left_out(console: Console, overview: Overview, run: str) -> None:
