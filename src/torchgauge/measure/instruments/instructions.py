@@ -64,9 +64,7 @@ class Instructions:
             Part(name=name, value=cost / loops)
             for name, cost in sorted(typical.functions.items(), key=lambda item: (-item[1], item[0]))
         ][:MOST_PARTS]
-        return result, [
-            Observation("instructions", "1", METHOD, samples, loops, conditions, warnings, parts)
-        ]
+        return result, [Observation("instructions", "1", METHOD, samples, loops, conditions, warnings, parts)]
 
     def _count_empty_loop(self) -> float:
         empty = Subject(nothing)
