@@ -16,7 +16,9 @@ from typing import Any
 from torchgauge.measure.clock import Block
 from torchgauge.measure.instruments import Observation, Visit
 from torchgauge.measure.subject import Subject
+from torchgauge.measure.telemetry import Snapshot
 from torchgauge.record import Environment, Run, read
+from torchgauge.record.schema import Scalar
 
 
 class FakeNow:
@@ -163,6 +165,35 @@ class FakeEvent:
         return (end_event.passed_at - self.passed_at) * 1e3
 
 
+class FakeTelemetry:
+    """A machine in a state that a test wants: it is `calm`, but for the visits named in `crowded`.
+
+    A visit takes two snapshots; visits (tries counted) are numbered from 0.
+    """
+
+    def __init__(self, now: FakeNow | None = None, *, crowded: Iterable[int] = ()) -> None:
+        self.looks: list[str] = []
+        self.cards: dict[str, Any] = {}
+        self._now = now or FakeNow()
+        self._crowded = set(crowded)
+        self._switches = 0
+
+    def add(self, cards: dict[str, Any]) -> None:
+        self.cards.update(cards)
+
+    def snapshot(self, place: str = "cpu") -> Snapshot:
+        visit, after = divmod(len(self.looks), 2)
+        self.looks.append(place)
+        if after and visit in self._crowded:
+            self._switches += 1_000_000
+        return Snapshot(
+            at=self._now.seconds,
+            thread_seconds=self._now.seconds,
+            voluntary_switches=0,
+            involuntary_switches=self._switches,
+        )
+
+
 class FakeInstrument:
     """Calls the subject once and gives the samples that it was made with, as `time` on a host clock."""
 
@@ -171,10 +202,12 @@ class FakeInstrument:
     def __init__(self, *samples: float) -> None:
         self._samples = list(samples)
         self.visits: list[Visit] = []
+        self.conditions: dict[str, Scalar] = {}
 
     def observe(self, subject: Subject, visit: Visit) -> tuple[Any, list[Observation]]:
         self.visits.append(visit)
-        return subject.call()(), [Observation("time", "s", "fake", list(self._samples), 1)]
+        seen = Observation("time", "s", "fake", list(self._samples), 1, dict(self.conditions))
+        return subject.call()(), [seen]
 
 
 class FakeRun:
@@ -190,6 +223,7 @@ class FakeRun:
         self.visits: list[Visit] = []
         self.samples: tuple[float, ...] = (1e-6, 2e-6, 3e-6)
         surroundings = _surroundings()
+        self.conditions: dict[str, Scalar] = {}
         self.current: list[str] = []
         """The device that was the current one in each visit."""
         gc.freeze()  # each run ends with several collections: leave torch out of them
@@ -228,6 +262,7 @@ class FakeRun:
     def _instrument(self) -> FakeInstrument:
         made = FakeInstrument(*self.samples)
         made.visits = self.visits
+        made.conditions = self.conditions
         return made
 
 

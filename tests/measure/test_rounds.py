@@ -121,6 +121,14 @@ def test_the_stated_work_is_in_the_line(fake_run: FakeRun) -> None:
     assert line.summary.median == 2e-6
 
 
+def test_what_visits_were_tried_again_for_is_taken_from_the_next_ones(fake_run: FakeRun) -> None:
+    fake_run.conditions["retry_seconds"] = 2.0
+    bench(fake_run, head=TWELVE)
+    fake_run()
+    left = [visit.retry_seconds for visit in fake_run.visits]
+    assert left == pytest.approx([4.6 - 2.0 * visit for visit in range(12)])
+
+
 # Failures: recorded with their stage, the others run on
 
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from fakes import FakeCall, FakeClock, FakeNow, FakeQueue
+from fakes import FakeCall, FakeClock, FakeNow, FakeQueue, FakeTelemetry
 from torchgauge.measure import device
 from torchgauge.measure.clock import EventClock
 from torchgauge.measure.instruments import Visit, by_name
@@ -19,11 +19,19 @@ from torchgauge.measure.subject import Subject
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch) -> FakeNow:
     monkeypatch.setattr(instrument, "empty_loop", lambda clock: 40e-9)
+    monkeypatch.setattr(instrument, "Telemetry", FakeTelemetry)
     return FakeNow()
 
 
-def visit(place: str = "cpu", *, first: bool = True, seconds: float = 0.05, case: str = "a/b[cpu]") -> Visit:
-    return Visit(case, place, first=first, seconds=seconds)
+def visit(
+    place: str = "cpu",
+    *,
+    first: bool = True,
+    seconds: float = 0.05,
+    case: str = "a/b[cpu]",
+    retry_seconds: float = 0.0,
+) -> Visit:
+    return Visit(case, place, first=first, seconds=seconds, retry_seconds=retry_seconds)
 
 
 def test_every_instrument_that_is_offered_can_be_made() -> None:
@@ -88,6 +96,52 @@ def test_a_case_that_never_settled_is_flagged(now: FakeNow) -> None:
     subject = Subject(lambda: now.advance(next(growing)))
     _, seen = instrument.Time(FakeClock(now)).observe(subject, visit(seconds=1.0))
     assert any("still changing" in warning for warning in seen[0].warnings)
+
+
+def test_the_machine_is_looked_at_before_the_blocks_and_after_them_and_never_between(now: FakeNow) -> None:
+    telemetry = FakeTelemetry(now)
+    looked: list[int] = []
+    call = FakeCall(now, 20e-6)
+    look, telemetry.snapshot = telemetry.snapshot, lambda place: (looked.append(call.calls), look(place))[1]  # type: ignore[method-assign]
+    _, seen = instrument.Time(FakeClock(now), telemetry).observe(Subject(call), visit())
+    assert looked == [1, call.calls]  # after the first call, and when all was done
+    assert telemetry.looks == ["cpu", "cpu"]
+    assert seen[0].conditions["watched_seconds"] == pytest.approx(0.05, rel=0.1)
+    assert seen[0].conditions["tries"] == 1
+    assert seen[0].conditions["retry_reasons"] is None
+
+
+def test_a_visit_under_poor_conditions_is_made_again_with_fresh_samples(now: FakeNow) -> None:
+    telemetry = FakeTelemetry(now, crowded=[0])
+    _, seen = instrument.Time(FakeClock(now), telemetry).observe(
+        Subject(FakeCall(now, *[90e-6] * 400, 20e-6)), visit(retry_seconds=1.0)
+    )
+    assert len(telemetry.looks) == 4
+    assert max(seen[0].samples) == pytest.approx(20e-6)
+    assert seen[0].conditions["tries"] == 2
+    assert str(seen[0].conditions["retry_reasons"]).startswith("crowded: ")
+    assert seen[0].conditions["retry_seconds"] >= 0.0
+    assert seen[0].warnings == []
+
+
+def test_a_machine_that_stays_poor_is_tried_three_times_then_kept_and_marked(now: FakeNow) -> None:
+    telemetry = FakeTelemetry(now, crowded=range(9))
+    _, seen = instrument.Time(FakeClock(now), telemetry).observe(
+        Subject(FakeCall(now, 20e-6)), visit(retry_seconds=1.0)
+    )
+    assert len(telemetry.looks) == 6
+    assert seen[0].samples
+    assert seen[0].conditions["tries"] == 3
+    (warning,) = seen[0].warnings
+    assert warning.startswith("poor conditions in all of 3 tries: crowded: the scheduler took the thread")
+
+
+def test_without_time_for_another_try_the_first_is_kept_and_marked(now: FakeNow) -> None:
+    telemetry = FakeTelemetry(now, crowded=range(9))
+    _, seen = instrument.Time(FakeClock(now), telemetry).observe(Subject(FakeCall(now, 20e-6)), visit())
+    assert len(telemetry.looks) == 2
+    assert seen[0].conditions["tries"] == 1
+    assert seen[0].warnings[0].startswith("poor conditions: crowded: ")
 
 
 @pytest.fixture

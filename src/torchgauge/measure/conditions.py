@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from torchgauge.measure.telemetry import Snapshot
 from torchgauge.record.schema import Scalar
 
@@ -30,6 +32,16 @@ def conditions(before: Snapshot, after: Snapshot) -> dict[str, Scalar]:
     found["runnable_tasks"] = after.runnable_tasks
     found["cpu_frequency_hertz"] = after.frequency_hertz
     return found | {f"card_{name}": value for name, value in after.card.items()}
+
+
+def missing(lacks: Mapping[str, str]) -> dict[str, str]:
+    """Give the conditions that are always None where snapshots lack these fields, with the reasons."""
+    found = {name: why for name, why in lacks.items() if name not in ("busy_seconds", "frequency_hertz")}
+    if "stolen_seconds" in lacks:
+        found["steal_share"] = lacks["stolen_seconds"]
+    if "frequency_hertz" in lacks:
+        found["cpu_frequency_hertz"] = lacks["frequency_hertz"]
+    return found
 
 
 def poor(before: Snapshot, after: Snapshot) -> str | None:

@@ -62,6 +62,7 @@ class Rounds:
         self._visit: tuple[Case, Visit] | None = None
         self._problem: tuple[str, str, str] | None = None
         self._last: bool = False
+        self._retried = 0.0
         plan = passes(config.instruments, config.processes)
         self._name = plan[process]
         self._times = self._name == "time"
@@ -142,10 +143,11 @@ class Rounds:
                 if self._worker is not None:
                     self._worker.note(case)
                     self._worker.progress.update(done, left, case.id)
+                self._retried = 0.0
                 begin = time.monotonic()
                 following = items[turn[index + 1]] if index + 1 < len(turn) else None
-                over = self._visit_item(item, following, round_, seconds)
-                allowance.visited(seconds, time.monotonic() - begin)
+                over = self._visit_item(item, following, round_, seconds, allowance.retry_seconds)
+                allowance.visited(seconds, time.monotonic() - begin, self._retried)
                 done += 1
                 if over:
                     active.discard(key)
@@ -176,7 +178,12 @@ class Rounds:
             self._say(f"time is short: {self._rounds} of {self._config.rounds} rounds")
 
     def _visit_item(
-        self, item: pytest.Item, following: pytest.Item | None, round_: int, seconds: float
+        self,
+        item: pytest.Item,
+        following: pytest.Item | None,
+        round_: int,
+        seconds: float,
+        retry_seconds: float,
     ) -> bool:
         """Visit one case; tell whether it is over, by its failure, its skip or its precision."""
         journal = self._open_journal
@@ -184,7 +191,14 @@ class Rounds:
         self._problem = None
         self._last = round_ == self._rounds - 1
         first = case.id not in self._visited
-        visit = Visit(case.id, case.device, first=first, seconds=seconds, folder=self._folder)
+        visit = Visit(
+            case.id,
+            case.device,
+            first=first,
+            seconds=seconds,
+            retry_seconds=retry_seconds,
+            folder=self._folder,
+        )
         self._visited.add(case.id)
         self._visit = (case, visit)
         self._tidy()
@@ -237,6 +251,7 @@ class Rounds:
 
     def _after_measuring(self, request: pytest.FixtureRequest, case: Case, seen: list[Observation]) -> None:
         """Decide whether the case has been seen enough; if so hand all its samples to pytest-benchmark."""
+        self._retried = float(seen[0].conditions.get("retry_seconds") or 0.0)
         if not self._times:
             return
         journal = self._open_journal

@@ -113,6 +113,10 @@ class Telemetry:
             else:
                 self._readers[names] = read
 
+    def add(self, cards: Mapping[str, Card]) -> None:
+        """Ask these cards too, each when its device is looked at."""
+        self._cards.update(cards)
+
     def snapshot(self, device: str = "cpu") -> Snapshot:
         """Read everything once, in the thread that times. It never fails."""
         found: dict[str, Any] = {}

@@ -20,6 +20,8 @@ class Visit:
     first: bool
     """Whether this process has not seen the case before."""
     seconds: float
+    retry_seconds: float = 0.0
+    """Time there is for another try, where the machine was in a poor state."""
     folder: Path | None = None
     """Where files about the case go; None where there is no run file to put them beside."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -18,6 +17,8 @@ from torchgauge.measure.sampler import (
     sample,
 )
 from torchgauge.measure.subject import Subject
+from torchgauge.measure.telemetry import Telemetry
+from torchgauge.measure.watch import open_cards, watched
 from torchgauge.record.schema import Scalar
 
 EMPTY_LOOP_SHARE = 0.05
@@ -37,8 +38,10 @@ class Time:
 
     name = "time"
 
-    def __init__(self, host: HostClock | None = None) -> None:
+    def __init__(self, host: HostClock | None = None, telemetry: Telemetry | None = None) -> None:
         self._host = host or HostClock()
+        self._telemetry = Telemetry() if telemetry is None else telemetry
+        self._devices: set[str] = set()
         self._empty_loop = empty_loop(self._host)
         self._known: dict[str, _Known] = {}
 
@@ -47,9 +50,14 @@ class Time:
         result, first_call = self._first_call(subject, visit)
         known = self._know(subject, visit)
         clock = known.clock
-        samples = sample(subject, clock, visit.seconds, known.loops)
+        seen = watched(
+            lambda: sample(subject, clock, visit.seconds, known.loops),
+            lambda: self._telemetry.snapshot(visit.device),
+            visit.retry_seconds,
+        )
+        samples = seen.taken
         known.loops = samples.loops
-        conditions: dict[str, Scalar] = {
+        conditions: dict[str, Scalar] = seen.conditions | {
             "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "stop": samples.stop,
             "warmup": samples.warmup,
@@ -57,7 +65,6 @@ class Time:
             "empty_loop_seconds": self._empty_loop,
             "clock_resolution_seconds": clock.resolution,
             "garbage_collection": False,
-            "load_1min": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
             "synchronizes": known.synchronizes or clock.waits,
         }
         observations = [
@@ -68,7 +75,7 @@ class Time:
                 samples.blocks,
                 samples.loops,
                 conditions,
-                self._warnings(samples, clock),
+                self._warnings(samples, clock) + seen.warnings,
             )
         ]
         if samples.submits:
@@ -92,6 +99,9 @@ class Time:
 
     def _know(self, subject: Subject, visit: Visit) -> _Known:
         """Find out once how a case is to be timed. Its clock is its own: it learns from block to block."""
+        if visit.device not in self._devices:
+            self._devices.add(visit.device)
+            self._telemetry.add(open_cards([visit.device], device.describe)[0])
         if visit.case_id not in self._known:
             waits = device.synchronizes(visit.device, subject.call())
             clock = self._host if visit.device == "cpu" else device.clock(visit.device, synchronizes=waits)
