@@ -176,7 +176,7 @@ class FakeTelemetry:
         self.cards: dict[str, Any] = {}
         self._now = now or FakeNow()
         self._crowded = set(crowded)
-        self._switches = 0
+        self._waited = self._begin = 0.0
 
     def add(self, cards: dict[str, Any]) -> None:
         self.cards.update(cards)
@@ -185,12 +185,12 @@ class FakeTelemetry:
         visit, after = divmod(len(self.looks), 2)
         self.looks.append(place)
         if after and visit in self._crowded:
-            self._switches += 1_000_000
+            self._waited += 0.9 * (self._now.seconds - self._begin)
+        self._begin = self._now.seconds
         return Snapshot(
             at=self._now.seconds,
             thread_seconds=self._now.seconds,
-            voluntary_switches=0,
-            involuntary_switches=self._switches,
+            waited_seconds=self._waited,
         )
 
 

@@ -315,6 +315,7 @@ def test_conditions_that_no_measurement_will_have_are_explained(tmp_path: Path) 
     assert found["conditions.steal_share"] == found["conditions.stolen_seconds"]
     assert found["conditions.steal_share"].endswith("proc/stat is not there")
     assert found["conditions.cpu_frequency_hertz"].endswith("thread-self/stat is not there")
+    assert found["conditions.thread_waiting_share"].endswith("schedstat is not there")
     assert "conditions.busy_seconds" not in found  # not a condition
 
 

@@ -133,7 +133,7 @@ def test_a_machine_that_stays_poor_is_tried_three_times_then_kept_and_marked(now
     assert seen[0].samples
     assert seen[0].conditions["tries"] == 3
     (warning,) = seen[0].warnings
-    assert warning.startswith("poor conditions in all of 3 tries: crowded: the scheduler took the thread")
+    assert warning.startswith("poor conditions in all of 3 tries: crowded: the thread waited for a core 90%")
 
 
 def test_without_time_for_another_try_the_first_is_kept_and_marked(now: FakeNow) -> None:
