@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
+import math
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, repeat
 from pathlib import Path
@@ -192,6 +193,31 @@ class FakeTelemetry:
             thread_seconds=self._now.seconds,
             waited_seconds=self._waited,
         )
+
+
+class FakeMeter:
+    """A counter of energy that steps every `step` seconds: a device with idle power, and calls on it."""
+
+    method = "fake-counter"
+
+    def __init__(self, now: FakeNow, *, idle_watts: float, step: float = 0.1) -> None:
+        self._now = now
+        self._idle_watts = idle_watts
+        self._step = step
+        self._of_calls: list[tuple[float, float]] = []
+
+    def call(self, *, seconds: float, joules: float) -> Callable[[], None]:
+        """Make a call that lasts so long and takes so much above idle."""
+
+        def run() -> None:
+            self._now.advance(seconds)
+            self._of_calls.append((self._now.seconds, joules))
+
+        return run
+
+    def joules(self) -> float:
+        shown = math.floor(self._now.seconds / self._step + 1e-6) * self._step
+        return self._idle_watts * shown + sum(joules for at, joules in self._of_calls if at <= shown + 1e-9)
 
 
 class FakeInstrument:

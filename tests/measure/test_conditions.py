@@ -41,8 +41,8 @@ def later(seconds: float = 1.0, card: dict[str, Any] | None = None, **more: floa
 
 def test_conditions_are_what_has_changed_between_the_snapshots() -> None:
     after = later(
-        2.0, thread_seconds=1.5, waited_seconds=0.25, involuntary_switches=6, stolen_seconds=0.25, busy_seconds=0.75,
-        throttled_periods=1, throttled_seconds=0.125, cpu_stalled_seconds=0.5,
+        2.0, thread_seconds=1.5, waited_seconds=0.25, involuntary_switches=6, stolen_seconds=0.25,
+        busy_seconds=0.75, throttled_periods=1, throttled_seconds=0.125, cpu_stalled_seconds=0.5,
     )  # fmt: skip
     found = conditions(BEFORE, replace(after, runnable_tasks=4, frequency_hertz=3e9))
     assert found == {

@@ -9,7 +9,7 @@ import torch
 
 import torchgauge.measure.setup
 from fakes import FakeRun
-from torchgauge.measure import device
+from torchgauge.measure import device, instruments
 from torchgauge.record import Run
 
 pytest_plugins = ["pytester"]
@@ -315,6 +315,34 @@ def test_each_visit_has_its_device_as_the_current_one(
     fake_run("--gauge-seed=1", device="cuda:1,cpu")
     assert sorted(fake_run.current) == ["cpu", "cuda:1"]
     assert [visit.device for visit in fake_run.visits] == fake_run.current
+
+
+# Instruments that can't look
+
+
+def test_an_instrument_leaves_out_the_devices_it_can_not_look_at_and_the_run_says_why(
+    fake_run: FakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device, "available", lambda: ["cpu", "cuda:0", "cuda:1"])
+    lacks = {"cpu": "no counter", "cuda:1": "no counter"}
+    monkeypatch.setattr(instruments, "lacking", lambda name, devices: lacks)
+    bench(fake_run, head="def bench_it(gauge, device):\n    gauge(int)\n")
+    assert fake_run("--gauge-instruments=energy", device="all").ret == 0
+    run = fake_run.run
+    assert [line.case.device for line in run.measurements] == ["cuda:0"]
+    assert run.header.config.left_out == {"energy": "cpu, cuda:1: no counter"}
+    assert run.skips == run.failures == []
+
+
+def test_an_instrument_that_can_look_at_nothing_is_refused_in_one_line_and_leaves_no_file(
+    fake_run: FakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(instruments, "lacking", lambda name, devices: dict.fromkeys(devices, "no counter"))
+    bench(fake_run, bench_sound)
+    result = fake_run("--gauge-instruments=energy")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*energy can't be measured here: cpu: no counter"])
+    assert fake_run.files == []
 
 
 # Skips

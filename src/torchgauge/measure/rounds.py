@@ -63,6 +63,7 @@ class Rounds:
         self._problem: tuple[str, str, str] | None = None
         self._last: bool = False
         self._retried = 0.0
+        self._silent: dict[str, str] = {}
         plan = passes(config.instruments, config.processes)
         self._name = plan[process]
         self._times = self._name == "time"
@@ -105,6 +106,9 @@ class Rounds:
         surroundings = environment.collect(self._collection.selection.devices, checkout)
         self._journal = Journal(self._path, self._run_id, self._config, surroundings, self._process)
         self._instrument = instruments.by_name(self._name)()
+        self._silent = instruments.lacking(self._name, self._config.devices)
+        for place, why in self._silent.items():
+            self._say(f"{self._name} is left out on {place}: {why}")
         for nodeid, message in self._collection.broken_files:
             group = Path(nodeid).stem.removeprefix("bench_")
             broken = Case(id=f"{group}/", group=group, name="", device="", dtype=None)
@@ -122,7 +126,11 @@ class Rounds:
         journal = self._open_journal
         budget = self._budget if self._times else replace(self._budget, seconds=None)
         allowance = Allowance(budget, self._process, self._config.processes)
-        active = {key for key in items if key not in journal.closed_cases}
+        active = {
+            key
+            for key, item in items.items()
+            if key not in journal.closed_cases and item.stash[CASE].device not in self._silent
+        }
         planned = len(active) * self._rounds
         if self._worker is not None:
             self._worker.progress.start(len(active), planned, "" if self._times else self._name)

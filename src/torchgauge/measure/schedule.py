@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from torchgauge.measure.budget import Budget
 
-INSTRUMENTS = ("time", "memory", "profile", "instructions")
+INSTRUMENTS = ("time", "memory", "profile", "instructions", "energy")
 """What `--instruments` offers."""
 
 RETRY_SHARE = 0.1

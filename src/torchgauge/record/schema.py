@@ -136,6 +136,8 @@ class Config(Struct, frozen=True, kw_only=True):
     processes: int
     seed: int
     pytest_args: list[str] = []
+    left_out: dict[str, str] = {}
+    """Instruments that were asked for and could not look at all devices, or at any, with the reason."""
 
 
 class Machine(Struct, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -78,4 +78,17 @@ def by_name(name: str) -> Callable[[], Instrument]:
         from torchgauge.measure.instruments.instructions import Instructions
 
         return Instructions
+    if name == "energy":
+        from torchgauge.measure.instruments.energy import Energy
+
+        return Energy
     raise KeyError(name)
+
+
+def lacking(name: str, devices: Sequence[str]) -> dict[str, str]:
+    """Give the devices that an instrument can't look at on this machine, with the reasons."""
+    if name == "energy":
+        from torchgauge.measure.instruments.energy import lacks
+
+        return lacks(devices)
+    return {}

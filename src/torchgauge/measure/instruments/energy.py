@@ -8,7 +8,7 @@ measured just before it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -102,7 +102,7 @@ class Energy:
         return joules.window(meter, run, seconds, lambda: self._host.now() * 1e-9, self._sleep)
 
 
-def lacks(devices: list[str], meters: Callable[[str], Meter] = open_meter) -> dict[str, str]:
+def lacks(devices: Sequence[str], meters: Callable[[str], Meter] = open_meter) -> dict[str, str]:
     """Give the devices whose energy can't be counted, with the reasons."""
     found = {}
     for place in devices:
