@@ -16,6 +16,7 @@ from typing import Any
 
 from torchgauge.measure.clock import Block
 from torchgauge.measure.instruments import Observation, Visit
+from torchgauge.measure.reasons import Unknown
 from torchgauge.measure.subject import Subject
 from torchgauge.measure.telemetry import Snapshot
 from torchgauge.record import Environment, Run, read
@@ -107,9 +108,17 @@ class FakeQueue:
         self.log: list[str] = []
         self.sleeps: list[float] = []
         self.busy_until = 0.0
+        self.flush_seconds: float | None = 30e-6
+        """How long a flush takes; None where the size of the cache is not known."""
+        self.uncapturable: str | None = None
+        """Why no graph can be captured."""
+        self._captured: list[float] | None = None
 
     def submit(self, seconds: float) -> None:
-        """Queue a kernel of that length."""
+        """Queue a kernel of that length; while a graph is captured it becomes part of the graph."""
+        if self._captured is not None:
+            self._captured.append(seconds)
+            return
         self.busy_until = max(self.busy_until, self.now.seconds) + seconds
 
     def kernel(self, *, host: float, device: float) -> Callable[[], None]:
@@ -131,8 +140,35 @@ class FakeQueue:
         self.submit(seconds)
 
     def synchronize(self) -> None:
+        assert self._captured is None, "synchronized while a graph was captured"
         self.log.append("synchronize")
         self.wait(self.busy_until)
+
+    def flush(self) -> None:
+        if self.flush_seconds is None:
+            raise Unknown("the size of the cache is not known")
+        self.log.append("flush")
+        self.submit(self.flush_seconds)
+
+    def capture(self, block: Callable[[], None]) -> Callable[[], None]:
+        block()
+        self.log.append("capture")
+        self._captured = graph = list[float]()
+        try:
+            block()
+            if self.uncapturable is not None:
+                raise Unknown(self.uncapturable)
+        finally:
+            self._captured = None
+        self.log.append("captured")
+
+        def replay() -> None:
+            self.log.append("replay")
+            self.now.advance(3e-6)
+            for seconds in graph:
+                self.submit(seconds)
+
+        return replay
 
     def wait(self, until: float) -> None:
         self.now.advance(max(0.0, until - self.now.seconds))

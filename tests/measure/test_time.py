@@ -161,6 +161,7 @@ def cuda(now: FakeNow, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         return made.synchronizes
 
     monkeypatch.setattr(device, "clock", clock)
+    monkeypatch.setattr(device, "queue", lambda place: queue)
     monkeypatch.setattr(device, "synchronizer", lambda place: queue.synchronize)
     monkeypatch.setattr(device, "synchronizes", synchronizes)
     return made
@@ -169,12 +170,39 @@ def cuda(now: FakeNow, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 def test_a_cuda_case_gives_device_time_submission_and_the_first_call(cuda: SimpleNamespace) -> None:
     subject = Subject(cuda.queue.kernel(host=4e-6, device=10e-6))
     _, seen = instrument.Time(FakeClock(cuda.now)).observe(subject, visit("cuda:0", case="a/b[cuda:0]"))
-    assert [one.metric for one in seen] == ["device_time", "submit_time", "first_call"]
+    found = {one.metric: one for one in seen}
+    assert list(found) == ["device_time", "submit_time", "device_time_cold", "graph_time", "first_call"]
+    assert {one.unit for one in seen} == {"s"}
     assert seen[0].method == "device-events"
-    assert seen[0].samples == pytest.approx([10e-6] * len(seen[0].samples))
-    assert seen[1].samples == pytest.approx([4e-6] * len(seen[1].samples))
-    assert seen[2].samples == pytest.approx([14e-6])  # with the device idle before and after
+    for metric, seconds in (
+        ("device_time", 10e-6), ("submit_time", 4e-6), ("device_time_cold", 10e-6), ("graph_time", 10e-6),
+    ):  # fmt: skip
+        assert found[metric].samples == pytest.approx([seconds] * len(found[metric].samples))
+    assert found["first_call"].samples == pytest.approx([14e-6])  # the device was idle before and after
     assert seen[0].warnings == []
+
+
+def test_a_case_that_can_not_be_captured_says_why_and_keeps_its_other_times(cuda: SimpleNamespace) -> None:
+    cuda.queue.uncapturable = "operation not permitted when stream is capturing"
+    time = instrument.Time(FakeClock(cuda.now))
+    subject = Subject(cuda.queue.kernel(host=4e-6, device=10e-6))
+    for first in (True, False):
+        _, seen = time.observe(subject, visit("cuda:0", case="a/b[cuda:0]", first=first))
+        metrics = [one.metric for one in seen]
+        assert metrics[:3] == ["device_time", "submit_time", "device_time_cold"]
+        assert "graph_time" not in metrics
+        assert seen[0].warnings == [
+            "graph_time is left out: operation not permitted when stream is capturing"
+        ]
+    assert cuda.queue.log.count("capture") == 1  # it is not tried again
+
+
+def test_a_device_whose_cache_is_not_known_has_no_cold_time_and_says_so(cuda: SimpleNamespace) -> None:
+    cuda.queue.flush_seconds = None
+    subject = Subject(cuda.queue.kernel(host=4e-6, device=10e-6))
+    _, seen = instrument.Time(FakeClock(cuda.now)).observe(subject, visit("cuda:0", case="a/b[cuda:0]"))
+    assert "device_time_cold" not in [one.metric for one in seen]
+    assert seen[0].warnings == ["device_time_cold is left out: the size of the cache is not known"]
 
 
 def test_a_cuda_case_whose_host_is_too_slow_is_called_launch_bound(cuda: SimpleNamespace) -> None:
@@ -199,6 +227,7 @@ def test_a_cuda_case_that_synchronizes_by_itself_is_marked_and_timed_by_the_host
     assert seen[0].metric == "time"
     assert seen[0].conditions["synchronizes"] is True
     assert cuda.queue.sleeps == []
+    assert not {"flush", "capture"} & set(cuda.queue.log)
 
 
 def test_a_cuda_case_that_waits_for_the_device_unnoticed_is_found_out_and_marked(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from torchgauge.measure import device
-from torchgauge.measure.clock import Clock, HostClock
+from torchgauge.measure import device, device_times
+from torchgauge.measure.clock import Clock, EventClock, HostClock
 from torchgauge.measure.instruments import Observation, Visit
+from torchgauge.measure.reasons import Unknown
 from torchgauge.measure.sampler import (
     BLOCK_RESOLUTIONS,
     Samples,
@@ -31,6 +33,8 @@ class _Known:
     clock: Clock
     synchronizes: bool
     loops: int = 1
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Further metrics that can't be taken, with a sentence each that says why."""
 
 
 class Time:
@@ -82,6 +86,10 @@ class Time:
             observations.append(
                 Observation("submit_time", "s", "host-clock", samples.submits, samples.loops, conditions)
             )
+        if isinstance(clock, EventClock) and not clock.waits:
+            further, left_out = self._further(subject, visit, known)
+            observations += further
+            observations[0].warnings.extend(left_out)
         if visit.first:
             observations.append(Observation("first_call", "s", "host-clock", [first_call], 1, conditions))
         return result, observations
@@ -107,6 +115,22 @@ class Time:
             clock = self._host if visit.device == "cpu" else device.clock(visit.device, synchronizes=waits)
             self._known[visit.case_id] = _Known(clock, waits)
         return self._known[visit.case_id]
+
+    def _further(self, subject: Subject, visit: Visit, known: _Known) -> tuple[list[Observation], list[str]]:
+        """Take the other times of a CUDA case; what can't be taken is tried once in a process, and named."""
+        queue, seconds = device.queue(visit.device), device_times.SHARE * visit.seconds
+        takes: dict[str, Callable[[], Observation]] = {
+            "device_time_cold": lambda: device_times.cold(subject, queue, self._host.now, seconds),
+            "graph_time": lambda: device_times.graph(subject, queue, self._host.now, seconds, known.loops),
+        }
+        found = []
+        for metric, take in takes.items():
+            if metric not in known.left_out:
+                try:
+                    found.append(take())
+                except Unknown as error:
+                    known.left_out[metric] = f"{metric} is left out: {error}"
+        return found, list(known.left_out.values())
 
     def _warnings(self, samples: Samples, clock: Clock) -> list[str]:
         found = []
