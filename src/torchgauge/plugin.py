@@ -21,6 +21,7 @@ ROUNDS = "torchgauge-rounds"
 WORKER = "torchgauge-worker"
 _GAUGE: pytest.StashKey[Any] = pytest.StashKey()
 _BUDGETS = ("quick", "standard", "thorough")
+_INSTRUMENTS = ("time", "memory", "profile", "instructions", "energy")
 _HIDDEN = "(set by `torchgauge run`)"
 
 
@@ -54,12 +55,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--gauge-instruments",
         metavar="LIST",
         default="time",
-        help="how to look at each case: time, memory, profile, instructions (default: %(default)s)",
+        help=f"how to look at each case: {', '.join(_INSTRUMENTS)} (default: %(default)s)",
     )
     add("--gauge-rounds", type=int, metavar="N", help="passes over all cases (default: by budget)")
     add("--gauge-seed", type=int, metavar="N", help="seed of the order of the cases (default: drawn)")
     add("--gauge-processes", type=int, metavar="N", default=1, help=f"fresh processes of the run {_HIDDEN}")
-    add("--gauge-left-out", metavar="JSON", default="{}", help=f"instruments left out, and why {_HIDDEN}")
     add("--gauge-process", type=int, metavar="N", default=0, help=f"which of them this one is {_HIDDEN}")
 
 

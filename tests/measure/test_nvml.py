@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import os
 import sys
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from torchgauge.measure import nvml
-from torchgauge.measure.reasons import Reasons
+from torchgauge.measure.reasons import Reasons, Unknown
 
 UUID = "8d1c9a52-0000-1111-2222-333344445555"
 
@@ -29,6 +31,8 @@ class FakeNvml:
         self.fail = fail or {}
         self.known = known
         self.calls: list[str] = []
+        self.reasons = 0
+        self.pids: list[int] = []
 
     def _called(self, name: str) -> None:
         self.calls.append(name)
@@ -85,6 +89,25 @@ class FakeNvml:
 
     def nvmlDeviceGetPersistenceMode(self, handle: str) -> int:
         return self._ask(handle, "nvmlDeviceGetPersistenceMode", 1)
+
+    def nvmlDeviceGetPowerUsage(self, handle: str) -> int:
+        return self._ask(handle, "nvmlDeviceGetPowerUsage", 412_500)
+
+    def nvmlDeviceGetCurrentClocksThrottleReasons(self, handle: str) -> int:
+        return self._ask(handle, "nvmlDeviceGetCurrentClocksThrottleReasons", self.reasons)
+
+    def nvmlDeviceGetComputeRunningProcesses(self, handle: str) -> list[SimpleNamespace]:
+        found = [SimpleNamespace(pid=pid) for pid in self.pids]
+        return self._ask(handle, "nvmlDeviceGetComputeRunningProcesses", found)
+
+    def nvmlDeviceGetCurrPcieLinkGeneration(self, handle: str) -> int:
+        return self._ask(handle, "nvmlDeviceGetCurrPcieLinkGeneration", 4)
+
+    def nvmlDeviceGetCurrPcieLinkWidth(self, handle: str) -> int:
+        return self._ask(handle, "nvmlDeviceGetCurrPcieLinkWidth", 8)
+
+    def nvmlDeviceGetTotalEnergyConsumption(self, handle: str) -> int:
+        return self._ask(handle, "nvmlDeviceGetTotalEnergyConsumption", 1_234_567)
 
     def _ask(self, handle: str, name: str, value: Any = None) -> Any:
         assert handle == f"handle of GPU-{UUID}"
@@ -242,3 +265,88 @@ def test_the_texts_that_are_put_into_plain_words_are_the_real_librarys(number: s
     real = pytest.importorskip("pynvml")
     error = real.NVMLError(getattr(real, f"NVML_ERROR_{number}"))
     assert ask(FakeNvml({"nvmlInit": error}))[1]["ecc"] in nvml._PLAIN.values()
+
+
+# A card that is kept open
+
+
+def test_a_cards_state_is_read_in_base_units() -> None:
+    library = FakeNvml()
+    library.reasons = 0x4 | 0x20
+    assert nvml.Card(UUID, lambda: library).state() == {
+        "clock_hertz": 345e6,
+        "memory_clock_hertz": 3201e6,
+        "power_watts": 412.5,
+        "temperature_celsius": 31.0,
+        "throttle_reasons": "power cap, heat (software)",
+        "other_processes": 0,
+        "pcie_generation": 4,
+        "pcie_width": 8,
+    }
+
+
+@pytest.mark.parametrize(
+    ("bits", "words"), [(0, "none"), (0x88, "hardware slowdown, power brake"), (0x8001, "idle, 0x8000")]
+)
+def test_throttle_reasons_are_words_and_an_unknown_one_is_not_lost(bits: int, words: str) -> None:
+    library = FakeNvml()
+    library.reasons = bits
+    assert nvml.Card(UUID, lambda: library).state()["throttle_reasons"] == words
+
+
+@pytest.mark.parametrize(
+    ("pids", "computes", "others"),
+    [
+        ([], True, 0),
+        ([os.getpid()], True, 0),
+        ([os.getpid(), 7_777_777], True, 1),
+        ([7_777_777], True, 0),  # a container: this process under its number outside
+        ([7_777_777, 8_888_888], True, 1),
+        ([7_777_777], False, 1),
+    ],
+)
+def test_processes_on_the_card_are_counted_without_this_one(
+    pids: list[int], computes: bool, others: int
+) -> None:
+    library = FakeNvml()
+    library.pids = pids
+    assert nvml.Card(UUID, lambda: library, computes=computes).state()["other_processes"] == others
+
+
+def test_what_a_card_refuses_is_none_with_the_reason_and_not_asked_for_again() -> None:
+    library = FakeNvml({"nvmlDeviceGetPowerUsage": NVMLError("Insufficient Permissions")})
+    card = nvml.Card(UUID, lambda: library)
+    assert [card.state()["power_watts"], card.state()["power_watts"]] == [None, None]
+    assert card.refused == {"power_watts": "this user may not read it"}
+    assert library.calls.count("nvmlDeviceGetPowerUsage") == 1
+    assert library.calls.count("nvmlDeviceGetTemperature") == 2
+
+
+@pytest.mark.parametrize(
+    ("library", "uuid", "why"),
+    [
+        (FakeNvml({"nvmlInit": NVMLError("Driver Not Loaded")}), UUID, "NVIDIA's driver is not loaded"),
+        (FakeNvml(), "ffff", "NVIDIA's driver knows no card with the UUID that torch gives"),
+        (FakeNvml(), None, "torch gives no UUID to find the card by"),
+    ],
+)
+def test_a_card_that_can_not_be_opened_says_why(library: FakeNvml, uuid: str | None, why: str) -> None:
+    with pytest.raises(Unknown, match=why):
+        nvml.Card(uuid, lambda: library)
+
+
+def test_the_energy_counter_is_read_in_joules_or_says_why_not() -> None:
+    assert nvml.Card(UUID, lambda: FakeNvml()).joules() == pytest.approx(1234.567)
+    silent = FakeNvml({"nvmlDeviceGetTotalEnergyConsumption": NVMLError("Not Supported")})
+    with pytest.raises(Unknown, match="does not offer it"):
+        nvml.Card(UUID, lambda: silent).joules()
+
+
+def test_the_words_for_throttle_reasons_stand_for_the_real_librarys_bits() -> None:
+    real = pytest.importorskip("pynvml")
+    names = [
+        "GpuIdle", "ApplicationsClocksSetting", "SwPowerCap", "HwSlowdown", "SyncBoost",
+        "SwThermalSlowdown", "HwThermalSlowdown", "HwPowerBrakeSlowdown", "DisplayClockSetting",
+    ]  # fmt: skip
+    bits = [getattr(real, f"nvmlClocksThrottleReason{name}") for name in names]
+    assert bits == list(nvml.THROTTLE_REASONS)

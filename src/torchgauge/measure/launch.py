@@ -13,9 +13,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -27,9 +27,6 @@ from torchgauge.measure.crumb import DONE, ENDED, IMPORTING, INTERRUPTED, NOTHIN
 from torchgauge.measure.schedule import passes
 from torchgauge.record import Case, Failure, Run, RunWriter, read, run_file_name
 from torchgauge.record.ending import ending, seconds_before
-
-LACKING: dict[str, Callable[[], str | None]] = {"instructions": valgrind.lacking}
-"""For the instruments that need more than torch: what this machine lacks, None where it lacks nothing."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +44,6 @@ class Request:
     seed: int | None = None
     collect_only: bool = False
     pytest_args: list[str] = field(default_factory=list)
-    left_out: dict[str, str] = field(default_factory=dict)
-    """Instruments that were asked for and can't work here, with the reason."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +57,8 @@ class Outcome:
 def new(request: Request, results: Path) -> Outcome:
     """Measure into a new run file in the folder `results`.
 
-    Instruments that can't work here are left out with a line on stderr, and the reason is kept.
-
     Raises:
-        TorchgaugeError: the folder can't be written, or none of the instruments can work here.
+        TorchgaugeError: the folder can't be written.
 
     """
     if request.collect_only:
@@ -79,24 +72,8 @@ def new(request: Request, results: Path) -> Outcome:
         raise TorchgaugeError(
             f"{results}: can't be written: {error.strerror}; choose another folder with --results DIR"
         ) from None
-    request = _possible(request)
     _, name = run_file_name(datetime.now(UTC), platform.node())
     return _measure(request, results / name, 0.0)
-
-
-def _possible(request: Request) -> Request:
-    """Leave out the instruments that lack something on this machine."""
-    left_out = {}
-    for name in request.instruments:
-        reason = LACKING[name]() if name in LACKING else None
-        if reason is not None:
-            left_out[name] = reason
-    instruments = [name for name in request.instruments if name not in left_out]
-    if not instruments:
-        raise TorchgaugeError("; ".join(f"{name}: {reason}" for name, reason in left_out.items()))
-    for name, reason in left_out.items():
-        print(f"left out: {name}: {reason}", file=sys.stderr, flush=True)
-    return replace(request, instruments=instruments, left_out=left_out)
 
 
 def resume(path: Path) -> Outcome:
@@ -131,7 +108,6 @@ def _request_of(run: Run) -> Request:
         processes=config.processes,
         seed=config.seed,
         pytest_args=config.pytest_args,
-        left_out=config.left_out,
     )
 
 
@@ -204,7 +180,8 @@ def _worker(request: Request, crumb: Path, process: int, path: Path, extra: list
     command += ["-o", "addopts=", "--continue-on-collection-errors", "-p", "no:cacheprovider"]
     command += [*request.paths, *request.pytest_args]
     variables = _environment()
-    if not extra and passes(request.instruments, request.processes)[process] == "instructions":
+    counts = passes(request.instruments, request.processes)[process] == "instructions"
+    if counts and not extra and valgrind.missing() is None:
         command = [*valgrind.command(crumb.parent), *command]
         variables = valgrind.environment(variables, crumb.parent)
     # its own process group: a Ctrl-C reaches it once, from here, and not twice
@@ -237,8 +214,6 @@ def _options(request: Request) -> list[str]:
     words = ["--gauge-device", request.device, "--gauge-budget", request.budget]
     words += ["--gauge-processes", str(request.processes)]
     words += ["--gauge-instruments", ",".join(request.instruments)]
-    if request.left_out:
-        words += ["--gauge-left-out", msgspec.json.encode(request.left_out).decode()]
     for option, value in (
         ("--gauge-dtype", request.dtype),
         ("--gauge-rounds", request.rounds),

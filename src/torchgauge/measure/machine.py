@@ -30,11 +30,11 @@ _CPU = Path("sys/devices/system/cpu")
 
 
 def read_machine(
-    reasons: Reasons, root: Path = Path("/"), affinity: Callable[[], Collection[int]] | None = None
+    reasons: Reasons, root: Path = Path("/"), usable: Callable[[], Collection[int]] | None = None
 ) -> Machine:
     """Read what there is; a field that can't be read is None and its reason is put into `reasons`."""
     info = _cpuinfo(root)
-    cores = reasons.find("affinity", lambda: sorted((affinity or _affinity)()))
+    cores = reasons.find("affinity", lambda: sorted((usable or affinity)()))
     return Machine(
         host=printable(platform.node()) or "unknown",
         system=platform.platform(),
@@ -65,7 +65,13 @@ def _python() -> str:
     return f"{platform.python_implementation()} {platform.python_version()}{threads}"
 
 
-def _affinity() -> Collection[int]:
+def affinity() -> Collection[int]:
+    """Give the logical cores that this process may use.
+
+    Raises:
+        Unknown: the system does not tell.
+
+    """
     if not hasattr(os, "sched_getaffinity"):
         raise Unknown(f"{platform.system()} does not tell which cores a process may use")
     return os.sched_getaffinity(0)
@@ -113,22 +119,34 @@ def _physical(info: list[dict[str, str]], root: Path) -> int:
     return len(cores)
 
 
-def _quota(root: Path) -> float | None:
-    """Give the least CPU quota, in cores, among this process's control group and those above it."""
-    limits = []
+def control_groups(root: Path) -> list[tuple[int, Path]]:
+    """Give the version and folder of this process's control groups for the CPU and of those above.
+
+    Raises:
+        OSError: there are no control groups.
+
+    """
+    found = []
     for line in _text(root / "proc/self/cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
         if not controllers:
-            mounts, read = ["", "unified"], _quota_v2
+            mounts, version = ["", "unified"], 2
         elif "cpu" in controllers.split(","):
-            mounts, read = [controllers, "cpu"], _quota_v1
+            mounts, version = [controllers, "cpu"], 1
         else:
             continue
         for mount in dict.fromkeys(mounts):
             top = root / "sys/fs/cgroup" / mount
             # inside a container the path may be the host's: what is not there is passed over
             group = top / path.strip("/") if ".." not in path else top
-            limits += [read(place) for place in (group, *group.parents) if place.is_relative_to(top)]
+            found += [(version, place) for place in (group, *group.parents) if place.is_relative_to(top)]
+    return found
+
+
+def _quota(root: Path) -> float | None:
+    """Give the least CPU quota, in cores, among this process's control group and those above it."""
+    read = {1: _quota_v1, 2: _quota_v2}
+    limits = [read[version](group) for version, group in control_groups(root)]
     return min((limit for limit in limits if limit is not None), default=None)
 
 

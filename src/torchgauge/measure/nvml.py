@@ -6,7 +6,8 @@ A card is found by its UUID: the library's own numbers follow the bus and ignore
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torchgauge.measure.reasons import Reasons, Unknown, reason
@@ -42,6 +43,30 @@ READERS: dict[str, Callable[[Library, Any], Any]] = {
     "persistence": lambda nvml, card: bool(nvml.nvmlDeviceGetPersistenceMode(card)),
 }
 
+# Why a card's clocks are not higher, bit by bit (nvmlClocksEventReasons of NVML's reference).
+THROTTLE_REASONS = {
+    0x001: "idle",
+    0x002: "set clocks",
+    0x004: "power cap",
+    0x008: "hardware slowdown",
+    0x010: "sync boost",
+    0x020: "heat (software)",
+    0x040: "heat (hardware)",
+    0x080: "power brake",
+    0x100: "display clocks",
+}
+
+STATE: dict[str, Callable[[Library, Any], Any]] = {
+    "clock_hertz": READERS["clock_hertz"],
+    "memory_clock_hertz": READERS["memory_clock_hertz"],
+    "power_watts": lambda nvml, card: nvml.nvmlDeviceGetPowerUsage(card) * 1e-3,
+    "temperature_celsius": READERS["temperature_celsius"],
+    "throttle_reasons": lambda nvml, card: _reasons(nvml.nvmlDeviceGetCurrentClocksThrottleReasons(card)),
+    "pcie_generation": lambda nvml, card: nvml.nvmlDeviceGetCurrPcieLinkGeneration(card),
+    "pcie_width": lambda nvml, card: nvml.nvmlDeviceGetCurrPcieLinkWidth(card),
+}
+"""What a card does at this moment; `power_watts` is an average over up to a second on recent cards."""
+
 
 def load() -> Library:
     """Import the library's Python side."""
@@ -65,11 +90,11 @@ def read_card(uuid: str | None, reasons: Reasons, library: Callable[[], Library]
         nvml = library()
         nvml.nvmlInit()
     except Exception as error:
-        return reasons.miss(READERS, _plainly(error))
+        return reasons.miss(READERS, plainly(error))
     try:
         card = _find(nvml, uuid)
     except Exception as error:
-        why = _plainly(error)
+        why = plainly(error)
         rest = [field for field in READERS if field != "driver"]
         return {"driver": _ask(nvml, None, "driver", reasons), **reasons.miss(rest, why)}
     else:
@@ -77,6 +102,83 @@ def read_card(uuid: str | None, reasons: Reasons, library: Callable[[], Library]
     finally:
         with contextlib.suppress(Exception):
             nvml.nvmlShutdown()
+
+
+class Card:
+    """One card, kept open, so that it can be asked again and again.
+
+    Args:
+        uuid: as torch gives it; None where torch gives none.
+        library: gives the module to ask.
+        computes: whether this process itself computes on the card.
+
+    Raises:
+        Unknown: there is no library, no driver, or no such card.
+
+    """
+
+    def __init__(
+        self, uuid: str | None, library: Callable[[], Library] = load, *, computes: bool = True
+    ) -> None:
+        try:
+            self._nvml = library()
+            self._nvml.nvmlInit()
+            self._card = _find(self._nvml, uuid)
+        except Exception as error:
+            raise Unknown(plainly(error)) from None
+        self.refused: dict[str, str] = {}
+        """Why a field of `state` is None; it is not asked for again."""
+        self._computes = computes
+
+    def state(self) -> dict[str, Any]:
+        """Read all of `STATE` and `other_processes`, how many others compute on the card."""
+        found = {field: self._read(field, read) for field, read in STATE.items()}
+        return found | {"other_processes": self._read("other_processes", self._others)}
+
+    def _others(self, nvml: Library, card: Any) -> int:
+        return _others(nvml.nvmlDeviceGetComputeRunningProcesses(card), computes=self._computes)
+
+    def _read(self, field: str, read: Callable[[Library, Any], Any]) -> Any:
+        if field not in self.refused:
+            try:
+                return read(self._nvml, self._card)
+            except Exception as error:
+                self.refused[field] = plainly(error)
+        return None
+
+    def joules(self) -> float:
+        """Give the energy that the card has taken since its driver was loaded.
+
+        The counter steps about every 100 ms, in millijoules.
+
+        Raises:
+            Unknown: the card does not count it.
+
+        """
+        return self._number("nvmlDeviceGetTotalEnergyConsumption") * 1e-3
+
+    def _number(self, function: str) -> float:
+        try:
+            return float(getattr(self._nvml, function)(self._card))
+        except Exception as error:
+            raise Unknown(plainly(error)) from None
+
+
+def _reasons(bits: int) -> str:
+    """Put a mask of throttle reasons into words; "none" where nothing holds the clocks down."""
+    known = [word for bit, word in THROTTLE_REASONS.items() if bits & bit]
+    rest = bits & ~sum(THROTTLE_REASONS)
+    return ", ".join(known + [f"{rest:#x}"] * bool(rest)) or "none"
+
+
+def _others(processes: Sequence[Any], *, computes: bool) -> int:
+    """Count the processes that compute on the card and are not this one.
+
+    In a container the library gives the numbers that processes have outside of it: then this one is
+    not known by its own, and is taken for one of them where it computes.
+    """
+    known = any(process.pid == os.getpid() for process in processes)
+    return max(0, len(processes) - (known or computes))
 
 
 def _find(nvml: Library, uuid: str | None) -> Any:
@@ -100,12 +202,13 @@ def _ask(nvml: Library, card: Any, field: str, reasons: Reasons) -> Any:
         try:
             return READERS[field](nvml, card)
         except nvml.NVMLError as error:
-            raise Unknown(_plainly(error)) from None
+            raise Unknown(plainly(error)) from None
 
     return reasons.find(field, read)
 
 
-def _plainly(error: Exception) -> str:
+def plainly(error: Exception) -> str:
+    """Say in plain words what the library refused."""
     return _PLAIN.get(str(error)) or reason(error)
 
 

@@ -28,7 +28,7 @@ from torchgauge.measure.feed import feed
 from torchgauge.measure.gauge import Gauge, GaugeUseError
 from torchgauge.measure.instruments import Instrument, Observation, Visit
 from torchgauge.measure.journal import Journal
-from torchgauge.measure.schedule import Allowance, looks_at, order, passes
+from torchgauge.measure.schedule import Allowance, order, passes
 from torchgauge.measure.worker import Worker
 from torchgauge.record import Case, Config
 
@@ -62,6 +62,8 @@ class Rounds:
         self._visit: tuple[Case, Visit] | None = None
         self._problem: tuple[str, str, str] | None = None
         self._last: bool = False
+        self._retried = 0.0
+        self._silent: dict[str, str] = {}
         plan = passes(config.instruments, config.processes)
         self._name = plan[process]
         self._times = self._name == "time"
@@ -106,6 +108,9 @@ class Rounds:
             self._path, self._run_id, self._config, surroundings, self._process, times=self._times
         )
         self._instrument = instruments.by_name(self._name)()
+        self._silent = instruments.lacking(self._name, self._config.devices)
+        for place, why in self._silent.items():
+            self._say(f"{self._name} is left out on {place}: {why}")
         for nodeid, message in self._collection.broken_files:
             group = Path(nodeid).stem.removeprefix("bench_")
             broken = Case(id=f"{group}/", group=group, name="", device="", dtype=None)
@@ -126,7 +131,7 @@ class Rounds:
         active = {
             key
             for key, item in items.items()
-            if key not in journal.closed_cases and looks_at(self._name, item.stash[CASE].device)
+            if key not in journal.closed_cases and item.stash[CASE].device not in self._silent
         }
         planned = len(active) * self._rounds
         if self._worker is not None:
@@ -150,10 +155,11 @@ class Rounds:
                 if self._worker is not None:
                     self._worker.note(case)
                     self._worker.progress.update(done, left, case.id)
+                self._retried = 0.0
                 begin = time.monotonic()
                 following = items[turn[index + 1]] if index + 1 < len(turn) else None
-                over = self._visit_item(item, following, round_, seconds)
-                allowance.visited(seconds, time.monotonic() - begin)
+                over = self._visit_item(item, following, round_, seconds, allowance.retry_seconds)
+                allowance.visited(seconds, time.monotonic() - begin, self._retried)
                 done += 1
                 if over:
                     active.discard(key)
@@ -184,7 +190,12 @@ class Rounds:
             self._say(f"time is short: {self._rounds} of {self._config.rounds} rounds")
 
     def _visit_item(
-        self, item: pytest.Item, following: pytest.Item | None, round_: int, seconds: float
+        self,
+        item: pytest.Item,
+        following: pytest.Item | None,
+        round_: int,
+        seconds: float,
+        retry_seconds: float,
     ) -> bool:
         """Visit one case; tell whether it is over, by its failure, its skip or its precision."""
         journal = self._open_journal
@@ -192,8 +203,15 @@ class Rounds:
         self._problem = None
         self._last = round_ == self._rounds - 1
         first = case.id not in self._visited
-        undisturbed = journal.undisturbed
-        visit = Visit(case.id, case.device, first, seconds, undisturbed, self._folder)
+        visit = Visit(
+            case.id,
+            case.device,
+            first=first,
+            seconds=seconds,
+            undisturbed=journal.undisturbed,
+            retry_seconds=retry_seconds,
+            folder=self._folder,
+        )
         self._visited.add(case.id)
         self._visit = (case, visit)
         self._tidy()
@@ -246,6 +264,7 @@ class Rounds:
 
     def _after_measuring(self, request: pytest.FixtureRequest, case: Case, seen: list[Observation]) -> None:
         """Decide whether the case has been seen enough; if so hand all its samples to pytest-benchmark."""
+        self._retried = float(seen[0].conditions.get("retry_seconds") or 0.0)
         if not self._times:
             return
         journal = self._open_journal

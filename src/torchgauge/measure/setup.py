@@ -9,12 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
-import msgspec
 import pytest
 
 from torchgauge import __version__
 from torchgauge.errors import TorchgaugeError
-from torchgauge.measure import cases, device
+from torchgauge.measure import cases, device, instruments
 from torchgauge.measure.budget import BUDGETS
 from torchgauge.measure.collect import Collection
 from torchgauge.measure.rounds import Rounds
@@ -40,10 +39,13 @@ def plugins(
     for name in names:
         if name not in INSTRUMENTS:
             raise TorchgaugeError(f"unknown instrument {name!r}; choose from {', '.join(INSTRUMENTS)}")
+    silent = {name: instruments.lacking(name, devices) for name in names}
+    left_out = {name: _joined(lacks) for name, lacks in silent.items() if lacks}
+    if all(len(silent[name]) == len(devices) for name in names):
+        name = names[0]
+        raise TorchgaugeError(f"{name} can't be measured here: {left_out[name]}")
     if worker is None and len(names) > 1:
         raise TorchgaugeError("pytest itself has one process, for one instrument: use torchgauge run")
-    if names == ["instructions"] and "cpu" not in devices:
-        raise TorchgaugeError("instructions are counted on the CPU: say --device cpu")
     asked = option("gauge_rounds")
     count = budget.rounds if asked is None else asked
     if count < 1:
@@ -75,7 +77,7 @@ def plugins(
         processes=option("gauge_processes"),
         seed=secrets.randbits(32) if seed is None else seed,
         pytest_args=list(worker.pytest_args) if worker is not None else [],
-        left_out=msgspec.json.decode(option("gauge_left_out"), type=dict[str, str]),
+        left_out=left_out,
     )
     collection = Collection(chosen.paths, cases.Selection(devices, dtypes, budget), worker, refuse)
     return collection, Rounds(
@@ -87,3 +89,11 @@ def plugins(
         worker=worker,
         refuse=refuse,
     )
+
+
+def _joined(lacks: dict[str, str]) -> str:
+    """Put what devices lack into one line, each reason once."""
+    by_reason: dict[str, list[str]] = {}
+    for place, why in lacks.items():
+        by_reason.setdefault(why, []).append(place)
+    return "; ".join(f"{', '.join(places)}: {why}" for why, places in by_reason.items())

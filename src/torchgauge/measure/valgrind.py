@@ -21,8 +21,6 @@ from torchgauge.errors import TorchgaugeError
 
 DUMPS = "TORCHGAUGE_CALLGRIND"
 """The environment variable that tells a process under callgrind where its dumps go."""
-_SECONDS = 60
-_ASK_TORCH = "import sys, torch; sys.exit(not torch._C._valgrind_supported_platform())"
 
 # What a benchmark's own code may need. All else is left out: the size of the environment shifts the
 # stack, and with it a few counts.
@@ -41,23 +39,23 @@ class Dump:
     functions: dict[str, int]
 
 
-def lacking() -> str | None:
-    """Give the reason and the cure where this machine can't count instructions; None where it can.
-
-    Starts a process that imports torch, which takes seconds: this one may have to do without.
-    """
+def missing() -> str | None:
+    """Give the reason and the cure where a process can't be run under callgrind; needs no torch."""
     if sys.platform != "linux":
-        return f"counting instructions needs valgrind on Linux, this is {sys.platform}"
-    for program in ("valgrind", "callgrind_control"):
-        if shutil.which(program) is None:
-            return f"{program} is missing: install your system's package valgrind"
-    try:
-        asked = subprocess.run([sys.executable, "-c", _ASK_TORCH], capture_output=True, timeout=_SECONDS)
-    except (OSError, subprocess.TimeoutExpired):
-        return "torch can't be imported"
-    if asked.returncode:
+        return f"instructions are counted by valgrind on Linux, this is {sys.platform}"
+    absent = [name for name in ("valgrind", "callgrind_control") if shutil.which(name) is None]
+    return f"{absent[0]} is missing: install your system's package valgrind" if absent else None
+
+
+def lacking(device: str) -> str | None:
+    """Give the reason why the calls of a device can't be counted; None where they can."""
+    if device != "cpu":
+        return "instructions are counted on the CPU alone: say --device cpu"
+    import torch  # only here: who starts the process has no use for it
+
+    if not torch._C._valgrind_supported_platform():
         return "this torch was built without callgrind's bindings: install one of PyTorch's own builds"
-    return None
+    return missing()
 
 
 def command(folder: Path) -> list[str]:

@@ -139,7 +139,7 @@ class Config(Struct, frozen=True, kw_only=True):
     seed: int
     pytest_args: list[str] = []
     left_out: dict[str, str] = {}
-    """Instruments that were asked for and could not work there, with the reason."""
+    """Instruments that were asked for and could not look at all devices, or at any, with the reason."""
 
 
 class Machine(Struct, frozen=True, kw_only=True):
@@ -223,7 +223,8 @@ class Environment(Struct, frozen=True, kw_only=True):
 
     `fingerprint` covers all that changes speed: times of two runs may be compared only when it is the
     same. `machine_key` covers the hardware alone: it joins the history of one machine.
-    `unknown` gives, for each field that is None, its dotted name and the reason.
+    `unknown` gives, for each field that is None, its dotted name and the reason; `conditions.NAME` is a
+    condition that is None in every measurement.
     """
 
     machine: Machine

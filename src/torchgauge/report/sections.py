@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from torchgauge.analysis import gap
 from torchgauge.record import Measurement, Part, Run
 from torchgauge.report.tables import Cell, Notes, Table, metrics_table
 from torchgauge.report.text import label, plain
@@ -27,6 +28,17 @@ ABOUT = {
         "Instructions",
         "Instructions per call on one thread, counted by valgrind's callgrind. They hardly change from "
         "run to run, and are blind to memory: a cache that misses costs time and no instruction.",
+    ),
+    "energy": (
+        "Energy",
+        "Joules a call above the idle power that was measured just before, and the power with it; of the "
+        "whole card, or of all packages of the CPU.",
+    ),
+    gap.INSTRUMENT: (
+        "Host, device, gap",
+        "What the host takes to hand a call over, what the device takes to run it, and what of that its "
+        "kernels take under the profiler. The gap, derived, is the difference of the last two: a comparison "
+        "across methods, which says where to look and not how long anything takes.",
     ),
 }
 MOST_PARTS = 10
@@ -62,6 +74,8 @@ def sections(
 
     """
     found = []
+    beside = gap.gaps(frame)
+    frame = pd.concat([frame, beside], ignore_index=True) if len(beside) else frame
     for instrument in frame["instrument"].dropna().unique():
         if instrument == "time":
             continue
