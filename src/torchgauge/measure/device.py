@@ -194,6 +194,22 @@ def synchronizer(device: str) -> Callable[[], None] | None:
     return module.synchronize if kind == "mps" else lambda: module.synchronize(device)
 
 
+def occupy(device: str, seconds: float) -> None:
+    """Give an accelerator work for about that long, for its link too, and return at once.
+
+    Raises:
+        RuntimeError: the device has no memory left for 2 × 64 MiB.
+
+    """
+    host = torch.empty(2**26, dtype=torch.uint8)
+    if device.startswith("cuda"):
+        host = host.pin_memory()
+    there = torch.empty_like(host, device=device)
+    # 64 MiB take some 1.2 ms over the widest link in use, and longer over others
+    for _ in range(max(1, round(seconds / 1.2e-3))):
+        there.copy_(host, non_blocking=True)
+
+
 def activities(device: str) -> list[ProfilerActivity]:
     """Choose what torch's profiler looks at: the host, and the device where the profiler knows it."""
     wanted = {"cuda": "CUDA", "xpu": "XPU"}.get(torch.device(device).type)

@@ -41,23 +41,33 @@ class Dump:
     functions: dict[str, int]
 
 
-def lacking() -> str | None:
+def lacking(supported: Callable[[], bool | None] | None = None) -> str | None:
     """Give the reason and the cure where this machine can't count instructions; None where it can.
 
-    Starts a process that imports torch, which takes seconds: this one may have to do without.
+    Args:
+        supported: whether torch has callgrind's bindings; None if it can't be imported. Without it, a
+            process is started that imports torch, which takes seconds: this one may have to do without.
+
     """
     if sys.platform != "linux":
         return f"counting instructions needs valgrind on Linux, this is {sys.platform}"
     for program in ("valgrind", "callgrind_control"):
         if shutil.which(program) is None:
             return f"{program} is missing: install your system's package valgrind"
+    found = (supported or _supported)()
+    if found is None:
+        return "torch can't be imported"
+    if not found:
+        return "this torch was built without callgrind's bindings: install one of PyTorch's own builds"
+    return None
+
+
+def _supported() -> bool | None:
     try:
         asked = subprocess.run([sys.executable, "-c", _ASK_TORCH], capture_output=True, timeout=_SECONDS)
     except (OSError, subprocess.TimeoutExpired):
-        return "torch can't be imported"
-    if asked.returncode:
-        return "this torch was built without callgrind's bindings: install one of PyTorch's own builds"
-    return None
+        return None
+    return asked.returncode == 0
 
 
 def command(folder: Path) -> list[str]:
