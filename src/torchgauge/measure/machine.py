@@ -9,8 +9,10 @@ import os
 import platform
 import re
 import sysconfig
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 from torchgauge.measure.reasons import Reasons, Unknown, printable
 from torchgauge.record.schema import Machine
@@ -27,6 +29,10 @@ _ARM = {
 }
 _SCALE = {"K": 2**10, "M": 2**20, "G": 2**30}
 _CPU = Path("sys/devices/system/cpu")
+_MEMORY_FILES = ("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes")
+"""What a control group may take and has taken, in version 2 and in version 1."""
+
+Of = TypeVar("Of")
 
 
 def read_machine(
@@ -113,23 +119,64 @@ def _physical(info: list[dict[str, str]], root: Path) -> int:
     return len(cores)
 
 
+def all_caches(root: Path = Path("/")) -> int | None:
+    """Add up the last-level caches of the machine in bytes; None where the kernel does not tell them."""
+    sizes: dict[int, dict[str, int]] = {}
+    for cache in (root / _CPU).glob("cpu[0-9]*/cache/index*"):
+        try:
+            found = re.fullmatch(r"(\d+)([KMG]?)", _text(cache / "size"))
+            if found and _text(cache / "type") != "Instruction":
+                sharing = _text(cache / "shared_cpu_list")
+                level = sizes.setdefault(int(_text(cache / "level")), {})
+                level[sharing] = int(found[1]) * _SCALE.get(found[2], 1)
+        except (OSError, ValueError):
+            continue
+    return sum(sizes[max(sizes)].values()) if sizes else None
+
+
+def memory_room(root: Path = Path("/")) -> int | None:
+    """Give the bytes of memory that a process can still take: the machine's, or its control group's."""
+    rooms = []
+    with suppress(OSError, Unknown):
+        rooms.append(_memory(root, "MemAvailable"))
+    with suppress(OSError, ValueError):
+        for group, names in _groups(root, "memory", _MEMORY_FILES):
+            limit, used = (_text(group / name) if (group / name).exists() else "max" for name in names)
+            if limit.isdecimal() and used.isdecimal():
+                rooms.append(max(0, int(limit) - int(used)))
+    return min(rooms, default=None)
+
+
 def _quota(root: Path) -> float | None:
     """Give the least CPU quota, in cores, among this process's control group and those above it."""
-    limits = []
+    limits = [read(group) for group, read in _groups(root, "cpu", (_quota_v2, _quota_v1))]
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def _groups(root: Path, controller: str, versions: tuple[Of, Of]) -> Iterator[tuple[Path, Of]]:
+    """Yield this process's control group and those above it, each with what belongs to its version.
+
+    Args:
+        root: where /proc and /sys are.
+        controller: "cpu" or "memory".
+        versions: what to give along with a group of version 2, and with one of version 1.
+
+    """
     for line in _text(root / "proc/self/cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
         if not controllers:
-            mounts, read = ["", "unified"], _quota_v2
-        elif "cpu" in controllers.split(","):
-            mounts, read = [controllers, "cpu"], _quota_v1
+            mounts, version = ["", "unified"], versions[0]
+        elif controller in controllers.split(","):
+            mounts, version = [controllers, controller], versions[1]
         else:
             continue
         for mount in dict.fromkeys(mounts):
             top = root / "sys/fs/cgroup" / mount
             # inside a container the path may be the host's: what is not there is passed over
             group = top / path.strip("/") if ".." not in path else top
-            limits += [read(place) for place in (group, *group.parents) if place.is_relative_to(top)]
-    return min((limit for limit in limits if limit is not None), default=None)
+            for place in (group, *group.parents):
+                if place.is_relative_to(top):
+                    yield place, version
 
 
 def _quota_v2(group: Path) -> float | None:
