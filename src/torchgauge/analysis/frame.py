@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from torchgauge.estimate import Estimate, estimate
+from torchgauge.estimate import Estimate, estimate, headline_quantile
 from torchgauge.record import Case, Failure, Measurement, Run
 
 SUMMARY_COLUMNS: dict[str, str] = {
@@ -145,11 +145,6 @@ def with_params(frame: pd.DataFrame) -> pd.DataFrame:
             [params.get(name) for params in frame["params"]], index=frame.index, dtype="object"
         )
     return spread
-
-
-def headline_quantile(device: str, unit: str) -> float:
-    """Give the quantile that leads: 0.05 for seconds on the CPU, else 0.5."""
-    return 0.05 if unit == "s" and device.partition(":")[0] == "cpu" else 0.5
 
 
 def distinct(sentences: Iterable[str]) -> list[str]:

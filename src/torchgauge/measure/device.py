@@ -210,6 +210,24 @@ def occupy(device: str, seconds: float) -> None:
         there.copy_(host, non_blocking=True)
 
 
+def cache_bytes(device: str) -> int | None:
+    """Tell the size of an accelerator's last cache; None where torch does not."""
+    if torch.device(device).type != "cuda":
+        return None
+    size = getattr(torch.cuda.get_device_properties(device), "L2_cache_size", None)
+    return int(size) if size else None
+
+
+def memory_room(device: str) -> int | None:
+    """Tell how many bytes an accelerator has left; None where torch does not."""
+    return int(torch.cuda.mem_get_info(device)[0]) if torch.device(device).type == "cuda" else None
+
+
+def empty_kernel(device: str) -> Callable[[], None] | None:
+    """Give a call that launches a kernel without work on the current device; None where torch has none."""
+    return functools.partial(torch.cuda._sleep, 0) if torch.device(device).type == "cuda" else None
+
+
 def activities(device: str) -> list[ProfilerActivity]:
     """Choose what torch's profiler looks at: the host, and the device where the profiler knows it."""
     wanted = {"cuda": "CUDA", "xpu": "XPU"}.get(torch.device(device).type)

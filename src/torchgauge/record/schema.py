@@ -13,6 +13,9 @@ from msgspec import Struct
 
 SCHEMA = 1
 
+CEILING = "ceiling"
+"""The instrument, and the group, of what a run measures before its cases to hold them against."""
+
 Scalar = str | int | float | bool | None
 
 

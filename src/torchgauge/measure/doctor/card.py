@@ -47,9 +47,7 @@ def persistence(facts: CardFacts) -> Finding:
         return _unknown(facts, "persistence")
     if facts.card.persistence:
         return good(_name(facts, "persistence"), "on")
-    return note(
-        _name(facts, "persistence"), "off: the card starts anew", f"sudo nvidia-smi{_i(facts)} -pm 1"
-    )
+    return note(_name(facts, "persistence"), "off: the card starts anew", f"sudo nvidia-smi{_i(facts)} -pm 1")
 
 
 def ecc(facts: CardFacts) -> Finding:
@@ -107,7 +105,9 @@ def link(facts: CardFacts) -> Finding:
     what, text = _name(facts, "PCIe link"), f"generation {now[0]} x{now[1]}"
     if now[0] < most[0] or now[1] < most[1]:
         most_text = f"generation {most[0]} x{most[1]}"
-        return note(what, f"{text} under load, {most_text} at the most", "seat the card anew, or in another slot")
+        return note(
+            what, f"{text} under load, {most_text} at the most", "seat the card anew, or in another slot"
+        )
     return good(what, text)
 
 
@@ -119,7 +119,9 @@ def neighbours(facts: CardFacts) -> Finding:
     what = _name(facts, "others on it")
     if count == 0:
         return good(what, "none")
-    return note(what, f"{count} compute there too", "end them (nvidia-smi lists them), or choose another card")
+    return note(
+        what, f"{count} compute there too", "end them (nvidia-smi lists them), or choose another card"
+    )
 
 
 def profiler(facts: CardFacts) -> Finding:

@@ -50,7 +50,9 @@ def governor(host: Host) -> Finding:
         return _unknown("governor", host)
     if name == "performance":
         return good("governor", name)
-    return note("governor", f"{name}: the clock follows the load", "sudo cpupower frequency-set -g performance")
+    return note(
+        "governor", f"{name}: the clock follows the load", "sudo cpupower frequency-set -g performance"
+    )
 
 
 def turbo(host: Host) -> Finding:

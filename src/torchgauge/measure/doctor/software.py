@@ -95,7 +95,9 @@ def python(software: Software) -> Finding:
 
 def preload(software: Software) -> Finding:
     """Whether other libraries were put before all (LD_PRELOAD)."""
-    names = [Path(word).name for word in re.split(r"[\s:]+", software.variables.get("LD_PRELOAD", "")) if word]
+    names = [
+        Path(word).name for word in re.split(r"[\s:]+", software.variables.get("LD_PRELOAD", "")) if word
+    ]
     bad = [name for name in names if _SANITIZERS.search(name)]
     if bad:
         return poor("LD_PRELOAD", f"{', '.join(bad)}: a sanitizer checks each access", "unset LD_PRELOAD")
