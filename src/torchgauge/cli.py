@@ -22,7 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command.
 
     Returns:
-        The exit code: 0 fine, 1 a case failed, 2 usage or unreadable input, 130 interrupted.
+        The exit code: 0 fine, 1 a case failed, 2 usage or unreadable input, 4 conditions too poor to
+        judge, 130 interrupted.
 
     """
     _open_streams()
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"torchgauge: error: {error}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
-        side = "run" if options.command == "run" else "report"
+        side = "run" if options.command in ("run", "doctor") else "report"
         print(f"torchgauge: error: {error.name} is missing; {_extra(side)}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # `torchgauge show … | head`
@@ -183,6 +184,35 @@ def export(options: argparse.Namespace) -> int:
     return 0
 
 
+def doctor(options: argparse.Namespace) -> int:
+    """Look at this machine: what disturbs it, what to mend, and how fine a difference it can tell."""
+    import contextlib
+    import shutil
+
+    def say(line: str) -> None:
+        with contextlib.suppress(OSError):  # a full disk behind 2>file costs the notes alone
+            print(line, file=sys.stderr, flush=True)
+
+    say("looking at the machine: about 12 s")
+    try:
+        from torchgauge.analysis.ceilings import published
+        from torchgauge.measure import device
+        from torchgauge.measure.doctor import as_json, examine, render
+    except ModuleNotFoundError:
+        raise
+    except (ImportError, OSError) as error:
+        raise TorchgaugeError(f"torch can't be imported: {error}; try: python -c 'import torch'") from None
+
+    found = examine(device.resolve(options.device or "auto"), published, say)
+    if options.format == "json":
+        sys.stdout.write(as_json(found))
+    else:
+        terminal = sys.stdout.isatty()
+        width = shutil.get_terminal_size((100, 40)).columns
+        sys.stdout.write(render(found, width, colour=terminal and not os.environ.get("NO_COLOR")))
+    return 4 if found.verdict == "poor" else 0
+
+
 def _extra(side: str) -> str:
     return f"install torchgauge with its extra {side!r}, in a checkout: pip install '.[{side}]'"
 
@@ -295,4 +325,10 @@ def _parser() -> argparse.ArgumentParser:
         "--format", choices=("csv", "parquet", "pytest-benchmark"), required=True, help="what to write"
     )
     made.add_argument("-o", "--output", metavar="FILE", help="file to write (default: beside the run file)")
+
+    made = command("doctor", doctor, "torchgauge doctor --device cuda")
+    made.add_argument(
+        "--device", metavar="LIST", help="auto (the default), all, or a list such as cpu,cuda:1"
+    )
+    made.add_argument("--format", choices=("text", "json"), default="text", help="default: %(default)s")
     return parser

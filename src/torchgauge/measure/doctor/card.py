@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from torchgauge.measure.doctor.findings import Finding, good, note, poor, unknown
 from torchgauge.measure.conditions import BRAKES
+from torchgauge.measure.doctor.findings import Finding, good, note, poor, unknown
 from torchgauge.record.schema import Accelerator
 from torchgauge.units import significant
 
@@ -96,18 +96,16 @@ def power(facts: CardFacts) -> Finding:
 
 def link(facts: CardFacts) -> Finding:
     """Whether the PCIe link runs as it can, under load."""
-    now = (facts.state.get("pcie_generation"), facts.state.get("pcie_width"))
-    most = (facts.card.pcie_generation, facts.card.pcie_width)
-    if None in now:
+    generation, width = facts.state.get("pcie_generation"), facts.state.get("pcie_width")
+    most = facts.card.pcie_generation, facts.card.pcie_width
+    if generation is None or most[0] is None:
         return _unknown(facts, "pcie_generation", "PCIe link")
-    if None in most:
-        return _unknown(facts, "pcie_width" if most[1] is None else "pcie_generation", "PCIe link")
-    what, text = _name(facts, "PCIe link"), f"generation {now[0]} x{now[1]}"
-    if now[0] < most[0] or now[1] < most[1]:
-        most_text = f"generation {most[0]} x{most[1]}"
-        return note(
-            what, f"{text} under load, {most_text} at the most", "seat the card anew, or in another slot"
-        )
+    if width is None or most[1] is None:
+        return _unknown(facts, "pcie_width", "PCIe link")
+    what, text = _name(facts, "PCIe link"), f"generation {generation} x{width}"
+    if generation < most[0] or width < most[1]:
+        text += f" under load, generation {most[0]} x{most[1]} at the most"
+        return note(what, text, "seat the card anew, or in another slot")
     return good(what, text)
 
 

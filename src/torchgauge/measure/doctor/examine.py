@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,152 +14,90 @@ import torch
 from msgspec import Struct
 
 from torchgauge import __version__
-from torchgauge.measure import ceilings, device, environment, nvml, telemetry, valgrind
-from torchgauge.measure.clock import HostClock, resolution
-from torchgauge.measure.doctor import card, host, kernel, peak, probe, software
-from torchgauge.measure.doctor.findings import Finding, good, poor, share, unknown
-from torchgauge.measure.reasons import Unknown, reason
-from torchgauge.measure.subject import Subject
+from torchgauge.measure import conditions, device, environment, nvml, telemetry, valgrind
+from torchgauge.measure.clock import resolution
+from torchgauge.measure.doctor import card, cards, host, kernel, probe, reach, software
+from torchgauge.measure.doctor.findings import Finding, good, note, poor, share, unknown
+from torchgauge.measure.doctor.workloads import workloads
+from torchgauge.measure.reasons import reason
 from torchgauge.record.schema import Environment, Scalar
 
 SCHEMA = 1
-PROBE_SECONDS = 4.0
-CEILING_SECONDS = 2.5
+PROBE_SECONDS, CEILING_SECONDS = 4.0, 2.5
 COARSE = 0.10
-"""A paired comparison that can't tell a tenth is too poor for a judgement."""
-DTYPES = {"cpu": ("float32", "bfloat16"), "cuda": ("float32", "tf32", "bfloat16", "float16")}
-
-Say = Callable[[str], None]
-Peak = Callable[[str, str | None, str], tuple[float | None, str]]
-"""From an accelerator's name, a dtype and a unit to its published peak and where that stands, or to None
-and the reason."""
-
-
-class Ceiling(Struct, frozen=True, kw_only=True):
-    """A measured ceiling beside what such hardware should reach. Rates and seconds in `unit`."""
-
-    name: str
-    device: str
-    dtype: str | None
-    params: dict[str, Scalar]
-    unit: str
-    value: float
-    low: float | None
-    high: float | None
-    peak: float | None
-    peak_source: str
-    """Where the peak comes from; why there is none where it is None."""
-    warnings: list[str]
+"""A comparison in turns that can't tell a tenth is too poor for a judgement."""
 
 
 class Examination(Struct, frozen=True, kw_only=True):
-    """What `torchgauge doctor` found; what it prints as JSON."""
+    """What `torchgauge doctor` found, and what it prints as JSON. Shares: 0.01 is 1 %."""
 
     schema: int
     torchgauge: str
     taken: str
     verdict: str
-    """"fine", or "poor": then a judgement on this machine would be worthless now."""
+    """"fine", or "poor": a judgement on this machine would be worthless now."""
     devices: list[str]
     findings: list[Finding]
     paired_difference: float | None
-    """The coarsest of the workloads': what a comparison in turns can tell, as a share."""
+    """What a comparison in turns can tell, of the workload for which that is coarsest."""
     moment_spread: float | None
-    """The widest of the workloads': how far times wander from moment to moment, as a share."""
+    """How far times wander from moment to moment, of the workload for which that is widest."""
     precision: list[probe.Precision]
-    ceilings: list[Ceiling]
+    ceilings: list[reach.Reach]
     environment: Environment
 
 
 @dataclass(frozen=True)
-class Seconds:
-    """How long to look."""
+class Surroundings:
+    """Where facts come from; the tests put others in their place."""
 
-    probe: float = PROBE_SECONDS
-    ceilings: float = CEILING_SECONDS
+    root: Path = Path("/")
+    variables: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    library: Callable[[], nvml.Library] = nvml.load
+    probe_seconds: float = PROBE_SECONDS
+    ceiling_seconds: float = CEILING_SECONDS
 
 
 def examine(
     devices: Sequence[str],
-    published: Peak,
-    *,
-    say: Say = lambda _: None,
-    seconds: Seconds = Seconds(),  # noqa: B008  (frozen)
-    root: Path = Path("/"),
-    variables: Mapping[str, str] = os.environ,
-    library: Callable[[], nvml.Library] = nvml.load,
+    published: reach.Published,
+    say: Callable[[str], None],
+    surroundings: Surroundings | None = None,
 ) -> Examination:
-    """Look at the machine and at the devices. What can't be found out or done is a finding, no error.
+    """Look at the machine and at the devices. What can't be found out or done is a finding, never an error.
 
     Args:
         devices: torch device strings.
-        published: gives the published peak of an accelerator.
+        published: gives the published peaks of an accelerator.
         say: takes a line of progress.
-        seconds: for what takes long.
-        root: where /proc and /sys are.
-        variables: the process's environment variables.
-        library: gives NVIDIA's management library.
+        surroundings: where facts come from.
 
     """
-    surroundings = environment.collect(devices, Path(), root=root, variables=variables, library=library)
-    facts = kernel.read_kernel(root)
-    cards, refused = _cards(devices, library)
-    findings: list[Finding] = []
-    say(f"how fine a difference can be told: about {seconds.probe:.0f} s")
-    watched = telemetry.Telemetry(cards, root=root)
-    before, busy_before, own_before = watched.snapshot(), kernel.processes(root), time.process_time()
-    try:
-        precision = probe.probe(_workloads(devices), seconds.probe, time.perf_counter_ns)
-    except Exception as error:
-        precision = []
-        findings.append(poor("precision", f"the probe failed: {reason(error)}", _cure(error)))
-    own = time.process_time() - own_before
-    after, busy_after = watched.snapshot(), kernel.processes(root)
-    span = after.at - before.at
-    conditions = telemetry.conditions(before, after)
-    others = None
-    if before.busy_seconds is not None and after.busy_seconds is not None and span > 0:
-        others = max(0.0, (after.busy_seconds - before.busy_seconds - own) / span)  # ticks are coarse
-    findings += _check(
-        host.CHECKS,
-        host.Host(
-            machine=surroundings.machine,
-            torch=surroundings.torch,
-            kernel=facts,
-            unknown=surroundings.unknown,
-            conditions=conditions,
-            lacks=watched.lacks,
-            others=others,
-            busiest=kernel.busiest(busy_before, busy_after, span) if span > 0 else [],
-            clock_resolution=resolution(time.perf_counter_ns),
-        ),
+    where = surroundings or Surroundings()
+    known = environment.collect(
+        devices, Path(), root=where.root, variables=where.variables, library=where.library
     )
-    findings += _check(
-        software.CHECKS,
-        software.Software(
-            torch=surroundings.torch,
-            unknown=surroundings.unknown,
-            variables=variables,
-            python=software.read_python(),
-            kernel=facts,
-            accelerators=tuple(name for name in device.available() if name != "cpu"),
-            valgrind=valgrind.lacking(lambda: torch._C._valgrind_supported_platform()),  # type: ignore[attr-defined]
-        ),
-    )
-    for accelerator in surroundings.accelerators:
-        if accelerator.device.startswith("cuda"):
-            asked = _card_facts(accelerator, surroundings, cards, refused, facts)
-            findings += _check(card.CHECKS, asked)
-    say(f"ceilings: about {seconds.ceilings:.0f} s")
-    measured: list[Ceiling] = []
+    facts = kernel.read_kernel(where.root)
+    opened, refused = cards.open_cards(devices, where.library)
+    say(f"how fine a difference it can tell: about {math.ceil(where.probe_seconds)} s")
+    watch = _Watch(where.root, opened)
+    precision, findings = _probe(devices, where.probe_seconds)
+    seen = watch.end()
+    findings += [check(_host(known, facts, seen)) for check in host.CHECKS]
+    findings += [check(_software(known, facts, where.variables)) for check in software.CHECKS]
+    for one in known.accelerators:
+        if one.device.startswith("cuda"):
+            asked = cards.read(
+                one, known, opened.get(one.device), refused.get(one.device), facts, is_admin=_is_admin()
+            )
+            findings += [check(asked) for check in card.CHECKS]
+    say(f"ceilings: about {math.ceil(where.ceiling_seconds)} s")
+    found: list[reach.Reach] = []
     for name in devices:
         try:
-            measured += _ceilings(name, seconds.ceilings / len(devices), surroundings, published, root)
+            found += reach.reaches(name, where.ceiling_seconds / len(devices), known, published, where.root)
         except Exception as error:
-            findings.append(unknown(f"{name} ceilings", f"could not be measured: {reason(error)}"))
-    difference = probe.worst(precision, lambda one: one.paired_difference)
-    if precision:
-        findings.insert(0, precise(difference))
+            findings.append(note(f"{name} ceilings", f"can't be measured: {reason(error)}", _cure(error)))
     return Examination(
         schema=SCHEMA,
         torchgauge=__version__,
@@ -166,22 +105,12 @@ def examine(
         verdict=verdict(findings),
         devices=list(devices),
         findings=findings,
-        paired_difference=difference,
+        paired_difference=probe.worst(precision, lambda one: one.paired_difference),
         moment_spread=probe.worst(precision, lambda one: one.moment_spread),
         precision=precision,
-        ceilings=measured,
-        environment=surroundings,
+        ceilings=found,
+        environment=known,
     )
-
-
-def precise(difference: float | None) -> Finding:
-    """Whether a comparison in turns could tell a difference that matters."""
-    if difference is None:
-        return unknown("precision", "the work took too long for enough rounds")
-    text = f"in turns, {share(difference)} can be told"
-    if difference > COARSE:
-        return poor("precision", text, "find out below what disturbs it, or use a quieter machine")
-    return good("precision", text)
 
 
 def verdict(findings: Sequence[Finding]) -> str:
@@ -189,5 +118,92 @@ def verdict(findings: Sequence[Finding]) -> str:
     return "poor" if any(one.level == "poor" for one in findings) else "fine"
 
 
-def _check[F](checks: Sequence[Callable[[F], Finding]], facts: F) -> list[Finding]:
-    return [check(facts) for check in checks]
+def precise(difference: float | None) -> Finding:
+    """Whether a comparison in turns could tell a difference that matters."""
+    if difference is None:
+        return unknown("precision", "the work took too long for enough rounds")
+    text = f"a comparison in turns tells {share(difference)}"
+    if difference > COARSE:
+        return poor("precision", text, "end what disturbs the machine, or measure on a quieter one")
+    return good("precision", text)
+
+
+def _probe(devices: Sequence[str], seconds: float) -> tuple[list[probe.Precision], list[Finding]]:
+    try:
+        found = probe.probe(workloads(devices), seconds, time.perf_counter_ns)
+    except Exception as error:
+        return [], [poor("precision", f"the probe failed: {reason(error)}", _cure(error))]
+    return found, [precise(probe.worst(found, lambda one: one.paired_difference))]
+
+
+@dataclass(frozen=True)
+class _Seen:
+    conditions: Mapping[str, Scalar]
+    lacks: Mapping[str, str]
+    others: float | None
+    busiest: Sequence[tuple[str, float]]
+
+
+class _Watch:
+    """Looks at what goes on beside this process, from its making to `end`."""
+
+    def __init__(self, root: Path, opened: Mapping[str, nvml.Card]) -> None:
+        self._root = root
+        self._telemetry = telemetry.Telemetry(opened, root=root)
+        self._processes = kernel.processes(root)
+        self._own = time.process_time()
+        self._before = self._telemetry.snapshot()
+
+    def end(self) -> _Seen:
+        before, after = self._before, self._telemetry.snapshot()
+        own = time.process_time() - self._own
+        seconds = after.at - before.at
+        others = None
+        if before.busy_seconds is not None and after.busy_seconds is not None:
+            others = max(0.0, (after.busy_seconds - before.busy_seconds - own) / seconds)  # ticks are coarse
+        return _Seen(
+            conditions.conditions(before, after),
+            self._telemetry.lacks,
+            others,
+            kernel.busiest(self._processes, kernel.processes(self._root), seconds),
+        )
+
+
+def _host(known: Environment, facts: kernel.Kernel, seen: _Seen) -> host.Host:
+    return host.Host(
+        machine=known.machine,
+        torch=known.torch,
+        kernel=facts,
+        unknown=known.unknown,
+        conditions=seen.conditions,
+        lacks=seen.lacks,
+        others=seen.others,
+        busiest=seen.busiest,
+        clock_resolution=resolution(time.perf_counter_ns),
+    )
+
+
+def _software(known: Environment, facts: kernel.Kernel, variables: Mapping[str, str]) -> software.Software:
+    return software.Software(
+        torch=known.torch,
+        unknown=known.unknown,
+        variables=variables,
+        python=software.read_python(),
+        kernel=facts,
+        accelerators=tuple(name for name in device.available() if name != "cpu"),
+        valgrind=valgrind.lacking(_callgrind),
+    )
+
+
+def _callgrind() -> bool:
+    asked = getattr(torch._C, "_valgrind_supported_platform", None)
+    return bool(asked and asked())
+
+
+def _is_admin() -> bool:
+    return hasattr(os, "geteuid") and os.geteuid() == 0
+
+
+def _cure(error: Exception) -> str | None:
+    full = (device.unsupported(error) or "").startswith("out of memory")
+    return "end what holds the memory, or choose another device with --device" if full else None

@@ -35,7 +35,7 @@ MOMENTS = 16
 ROUNDS_A_MOMENT = 4
 LEAST_MOMENTS = 4
 """With fewer there is no spread worth stating."""
-BLOCK_MILLISECONDS = 3
+BLOCK_MILLISECONDS = 2
 BLOCKS_A_TURN = 2
 
 # Upper 80 % points of Student's t for 1 … 30 degrees of freedom; beyond, that of the normal is 0.5 % off.
