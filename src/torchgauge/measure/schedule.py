@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import TypeVar
 
 from torchgauge.measure.budget import Budget
@@ -11,7 +11,7 @@ from torchgauge.measure.budget import Budget
 INSTRUMENTS = ("time", "memory", "profile", "instructions")
 """What `--instruments` offers."""
 
-Key = TypeVar("Key", bound=Hashable)
+Key = TypeVar("Key")
 
 
 def passes(instruments: Sequence[str], processes: int) -> list[str]:

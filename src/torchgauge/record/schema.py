@@ -14,7 +14,7 @@ from msgspec import Struct
 SCHEMA = 1
 
 CEILING = "ceiling"
-"""The instrument, and the group, of what a run measures before its cases to hold them against."""
+"""The instrument, and the group, of what a run measures to hold its cases against."""
 
 Scalar = str | int | float | bool | None
 
@@ -252,6 +252,8 @@ class Run:
     """The end line of the part before the last, in a run that was resumed and has no end."""
     resumed_at: int = 0
     """How many of the measurements were there by then."""
+    ceilings: list[Measurement] = field(default_factory=list)
+    """What was measured to hold the cases against: lines of the instrument "ceiling"."""
 
     @property
     def id(self) -> str:
