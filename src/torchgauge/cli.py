@@ -97,6 +97,7 @@ def run(options: argparse.Namespace) -> int:
             processes=options.processes or 1,
             seed=options.seed,
             threads=options.threads,
+            ceilings=not options.no_ceilings,
             collect_only=bool(options.collect_only),
             pytest_args=options.pytest_args,
         )
@@ -210,7 +211,7 @@ def _read(names: Sequence[str]) -> list[Run]:
 
 _RUN_ONLY = (
     "device", "dtype", "keyword", "budget", "rounds", "processes", "seed", "collect_only",
-    "results", "instruments", "threads",
+    "results", "instruments", "threads", "no_ceilings",
 )  # fmt: skip
 
 
@@ -287,6 +288,12 @@ def _parser() -> argparse.ArgumentParser:
         type=_threads,
         metavar="N",
         help="threads on the CPU within an operator: a number, or all (default: torch's own choice)",
+    )
+    add(
+        "--no-ceilings",
+        action="store_true",
+        default=None,
+        help="don't measure what the devices can do at the most (rates have no share then)",
     )
     add("--seed", type=int, metavar="N", help="seed of the order of the cases (default: drawn, and stored)")
     add("--results", metavar="DIR", help="folder of the run file (default: results)")

@@ -43,6 +43,7 @@ class Request:
     processes: int = 1
     seed: int | None = None
     threads: int | None = None
+    ceilings: bool = True
     collect_only: bool = False
     pytest_args: list[str] = field(default_factory=list)
 
@@ -109,6 +110,7 @@ def _request_of(run: Run) -> Request:
         processes=config.processes,
         seed=config.seed,
         threads=config.threads,
+        ceilings=config.ceilings,
         pytest_args=config.pytest_args,
     )
 
@@ -211,6 +213,7 @@ def _options(request: Request) -> list[str]:
     words = ["--gauge-device", request.device, "--gauge-budget", request.budget]
     words += ["--gauge-processes", str(request.processes)]
     words += ["--gauge-instruments", ",".join(request.instruments)]
+    words += [] if request.ceilings else ["--gauge-no-ceilings"]
     for option, value in (
         ("--gauge-dtype", request.dtype),
         ("--gauge-rounds", request.rounds),

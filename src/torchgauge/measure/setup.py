@@ -76,6 +76,7 @@ def plugins(
         processes=option("gauge_processes"),
         seed=secrets.randbits(32) if seed is None else seed,
         threads=count_of_threads,
+        ceilings=not option("gauge_no_ceilings"),
         pytest_args=list(worker.pytest_args) if worker is not None else [],
     )
     collection = Collection(chosen.paths, cases.Selection(devices, dtypes, budget), worker, refuse)

@@ -200,14 +200,14 @@ def _plausibility(run: Run, rows: pd.DataFrame) -> list[str]:
     marked += [(one.case.id, list(one.warnings)) for one in measured]
     cautions = []
     for mark, what in (
-        ("impossible:", "faster than the chip's published peak allows"),
-        ("above the measured ceiling:", "faster than the ceiling that was measured for them"),
+        ("impossible:", "impossible, above the chip's published peak"),
+        ("above the measured ceiling:", "faster than its measured ceiling"),
     ):
         names = list(dict.fromkeys(name for name, said in marked if any(s.startswith(mark) for s in said)))
         if names:
             more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
             listed = ", ".join(plain(name, 100) for name in names[:MOST_NAMED])
-            cautions.append(f"{count(len(names), 'rate')} {what}: {listed}{more}.")
+            cautions.append(f"{count(len(names), 'rate is', 'rates are')} {what}: {listed}{more}.")
     unsure = sum(1 for one in measured if one.fast_end > UNSURE * one.found.value)
     if unsure:
         cautions.append(
