@@ -109,6 +109,8 @@ def results(project: Path) -> list[Path]:
         (["--rounds", "0"], ["'0' is no whole number"]),
         (["--processes", "many"], ["'many' is no whole number"]),
         (["--seed", "x"], ["--seed"]),
+        (["--threads", "0"], ["'0' is no number of threads", "or all"]),
+        (["--threads", "99999"], ["99999 threads on", "say all"]),
         (["--budget", "huge"], ["'huge'", "quick"]),
         (["--instruments", "time,astrology"], ["unknown instrument"]),
         (["--results", "file"], ["file: can't be written", "--results"]),

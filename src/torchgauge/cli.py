@@ -97,6 +97,8 @@ def run(options: argparse.Namespace) -> int:
             instruments=options.instruments or ["time"],
             processes=options.processes or 1,
             seed=options.seed,
+            threads=options.threads,
+            ceilings=not options.no_ceilings,
             collect_only=bool(options.collect_only),
             pytest_args=options.pytest_args,
         )
@@ -239,7 +241,7 @@ def _read(names: Sequence[str]) -> list[Run]:
 
 _RUN_ONLY = (
     "device", "dtype", "keyword", "budget", "rounds", "processes", "seed", "collect_only",
-    "results", "instruments",
+    "results", "instruments", "threads", "no_ceilings",
 )  # fmt: skip
 
 
@@ -251,6 +253,15 @@ def _positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number of 1 or more")
     return value
+
+
+def _threads(text: str) -> int:
+    from torchgauge.measure.threads import parse
+
+    try:
+        return parse(text)
+    except TorchgaugeError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _instruments(text: str) -> list[str]:
@@ -302,6 +313,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--rounds", type=_positive, metavar="N", help="passes over all cases (default: by budget)")
     add("--processes", type=_positive, metavar="N", help="fresh processes, each with all rounds (default: 1)")
+    add(
+        "--threads",
+        type=_threads,
+        metavar="N",
+        help="threads on the CPU within an operator: a number, or all (default: torch's own choice)",
+    )
+    add(
+        "--no-ceilings",
+        action="store_true",
+        default=None,
+        help="don't measure what the devices can do at the most (rates have no share then)",
+    )
     add("--seed", type=int, metavar="N", help="seed of the order of the cases (default: drawn, and stored)")
     add("--results", metavar="DIR", help="folder of the run file (default: results)")
     add("--resume", metavar="RUN", help="complete an interrupted run file")

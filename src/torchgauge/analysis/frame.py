@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from torchgauge.analysis.ceilings import Ceilings
 from torchgauge.estimate import Estimate, estimate, headline_quantile
 from torchgauge.record import Case, Failure, Measurement, Run
 
@@ -51,6 +52,10 @@ SUMMARY_COLUMNS: dict[str, str] = {
     "flop_per_second": "float64",
     "bytes_per_second": "float64",
     "items_per_second": "float64",
+    "ceiling": "str",
+    "flop_share": "float64",
+    "bytes_share": "float64",
+    "peak_share": "float64",
     "warnings": "object",
     "stop": "str",
     "failed": "bool",
@@ -90,6 +95,10 @@ def summaries(runs: Iterable[Run]) -> pd.DataFrame:
     second of the headline; a rate is missing where no work is stated and for metrics that are not the
     time of the work (`first_call`, `submit_time`, a profiler's times).
 
+    `flop_share` and `bytes_share` are the rates over the measured ceilings of the run, and `ceiling` names
+    the one that the case comes nearest to; `peak_share` is the greater share of the chip's published
+    peaks (`torchgauge.analysis.ceilings`). The ceilings themselves are no cases and have no row.
+
     `params` holds a dict, `warnings` a list of sentences. `failed` marks a case that raised in any
     round; one that left no measurement has a row with the metric missing, its failure among the
     warnings. Skipped cases have no row.
@@ -98,7 +107,8 @@ def summaries(runs: Iterable[Run]) -> pd.DataFrame:
     for run in runs:
         raised = {failure.case.id for failure in run.failures}
         pools = _pools(run.measurements)
-        rows += [_summary_row(run, pool, pool[0].case.id in raised) for pool in pools.values()]
+        held = Ceilings(run)
+        rows += [_summary_row(run, pool, pool[0].case.id in raised, held) for pool in pools.values()]
         measured = {case for case, *_ in pools}
         rows += [
             _failure_row(run, failure)
@@ -186,7 +196,7 @@ def _identity(run: Run, case: Case) -> dict[str, Any]:
     }
 
 
-def _summary_row(run: Run, pool: Sequence[Measurement], failed: bool) -> dict[str, Any]:
+def _summary_row(run: Run, pool: Sequence[Measurement], failed: bool, held: Ceilings) -> dict[str, Any]:
     first = pool[0]
     clusters = _clusters(pool)
     values = [value for cluster in clusters for value in cluster]
@@ -227,6 +237,15 @@ def _summary_row(run: Run, pool: Sequence[Measurement], failed: bool) -> dict[st
     timed = timed and headline.value > 0
     for amount in ("flop", "bytes", "items"):
         row[f"{amount}_per_second"] = row[amount] / headline.value if timed and row[amount] else None
+    if timed:
+        shares = held.hold(first.case, work, headline.value)
+        row |= {
+            "ceiling": shares.ceiling,
+            "flop_share": shares.flop,
+            "bytes_share": shares.bytes,
+            "peak_share": shares.peak,
+            "warnings": distinct([*shares.warnings, *row["warnings"]]),
+        }
     return row
 
 

@@ -86,7 +86,7 @@ class Rounds:
             self._refuse(str(error))
         try:
             self._run_others(session, [item for item in session.items if CASE not in item.stash])
-            if self._first_of_times and items:
+            if self._config.ceilings and self._first_of_times and items:
                 self._measure_ceilings([item.stash[CASE] for item in items.values()])
             self._run(session, items)
         except TorchgaugeError as error:

@@ -27,6 +27,11 @@ def flags() -> dict[str, str | bool | None]:
     }
 
 
+def use_threads(count: int) -> None:
+    """Let torch's operators use that many threads on the CPU, from now on."""
+    torch.set_num_threads(count)
+
+
 @contextlib.contextmanager
 def kept() -> Iterator[None]:
     """Put back what the code inside changes for the whole process, so that no case is in the next one's way.

@@ -139,6 +139,10 @@ class Config(Struct, frozen=True, kw_only=True):
     processes: int
     seed: int
     pytest_args: list[str] = []
+    threads: int | None = None
+    """torch's threads within an operator, where a number was asked for."""
+    ceilings: bool = True
+    """Whether ceilings were to be measured."""
 
 
 class Machine(Struct, frozen=True, kw_only=True):
