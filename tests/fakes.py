@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
+import math
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, repeat
 from pathlib import Path
@@ -15,8 +16,11 @@ from typing import Any
 
 from torchgauge.measure.clock import Block
 from torchgauge.measure.instruments import Observation, Visit
+from torchgauge.measure.reasons import Unknown
 from torchgauge.measure.subject import Subject
+from torchgauge.measure.telemetry import Snapshot
 from torchgauge.record import Environment, Run, read
+from torchgauge.record.schema import Scalar
 
 
 class FakeNow:
@@ -104,9 +108,17 @@ class FakeQueue:
         self.log: list[str] = []
         self.sleeps: list[float] = []
         self.busy_until = 0.0
+        self.flush_seconds: float | None = 30e-6
+        """How long a flush takes; None where the size of the cache is not known."""
+        self.uncapturable: str | None = None
+        """Why no graph can be captured."""
+        self._captured: list[float] | None = None
 
     def submit(self, seconds: float) -> None:
-        """Queue a kernel of that length."""
+        """Queue a kernel of that length; while a graph is captured it becomes part of the graph."""
+        if self._captured is not None:
+            self._captured.append(seconds)
+            return
         self.busy_until = max(self.busy_until, self.now.seconds) + seconds
 
     def kernel(self, *, host: float, device: float) -> Callable[[], None]:
@@ -128,8 +140,35 @@ class FakeQueue:
         self.submit(seconds)
 
     def synchronize(self) -> None:
+        assert self._captured is None, "synchronized while a graph was captured"
         self.log.append("synchronize")
         self.wait(self.busy_until)
+
+    def flush(self) -> None:
+        if self.flush_seconds is None:
+            raise Unknown("the size of the cache is not known")
+        self.log.append("flush")
+        self.submit(self.flush_seconds)
+
+    def capture(self, block: Callable[[], None]) -> Callable[[], None]:
+        block()
+        self.log.append("capture")
+        self._captured = graph = list[float]()
+        try:
+            block()
+            if self.uncapturable is not None:
+                raise Unknown(self.uncapturable)
+        finally:
+            self._captured = None
+        self.log.append("captured")
+
+        def replay() -> None:
+            self.log.append("replay")
+            self.now.advance(3e-6)
+            for seconds in graph:
+                self.submit(seconds)
+
+        return replay
 
     def wait(self, until: float) -> None:
         self.now.advance(max(0.0, until - self.now.seconds))
@@ -163,6 +202,60 @@ class FakeEvent:
         return (end_event.passed_at - self.passed_at) * 1e3
 
 
+class FakeTelemetry:
+    """A machine in a state that a test wants: it is `calm`, but for the visits named in `crowded`.
+
+    A visit takes two snapshots; visits (tries counted) are numbered from 0.
+    """
+
+    def __init__(self, now: FakeNow | None = None, *, crowded: Iterable[int] = ()) -> None:
+        self.looks: list[str] = []
+        self.cards: dict[str, Any] = {}
+        self._now = now or FakeNow()
+        self._crowded = set(crowded)
+        self._waited = self._begin = 0.0
+
+    def add(self, cards: dict[str, Any]) -> None:
+        self.cards.update(cards)
+
+    def snapshot(self, place: str = "cpu") -> Snapshot:
+        visit, after = divmod(len(self.looks), 2)
+        self.looks.append(place)
+        if after and visit in self._crowded:
+            self._waited += 0.9 * (self._now.seconds - self._begin)
+        self._begin = self._now.seconds
+        return Snapshot(
+            at=self._now.seconds,
+            thread_seconds=self._now.seconds,
+            waited_seconds=self._waited,
+        )
+
+
+class FakeMeter:
+    """A counter of energy that steps every `step` seconds: a device with idle power, and calls on it."""
+
+    method = "fake-counter"
+
+    def __init__(self, now: FakeNow, *, idle_watts: float, step: float = 0.1) -> None:
+        self._now = now
+        self._idle_watts = idle_watts
+        self._step = step
+        self._of_calls: list[tuple[float, float]] = []
+
+    def call(self, *, seconds: float, joules: float) -> Callable[[], None]:
+        """Make a call that lasts so long and takes so much above idle."""
+
+        def run() -> None:
+            self._now.advance(seconds)
+            self._of_calls.append((self._now.seconds, joules))
+
+        return run
+
+    def joules(self) -> float:
+        shown = math.floor(self._now.seconds / self._step + 1e-6) * self._step
+        return self._idle_watts * shown + sum(joules for at, joules in self._of_calls if at <= shown + 1e-9)
+
+
 class FakeInstrument:
     """Calls the subject once and gives the samples that it was made with, as `time` on a host clock."""
 
@@ -171,10 +264,12 @@ class FakeInstrument:
     def __init__(self, *samples: float) -> None:
         self._samples = list(samples)
         self.visits: list[Visit] = []
+        self.conditions: dict[str, Scalar] = {}
 
     def observe(self, subject: Subject, visit: Visit) -> tuple[Any, list[Observation]]:
         self.visits.append(visit)
-        return subject.call()(), [Observation("time", "s", "fake", list(self._samples), 1)]
+        seen = Observation("time", "s", "fake", list(self._samples), 1, dict(self.conditions))
+        return subject.call()(), [seen]
 
 
 class FakeRun:
@@ -190,6 +285,7 @@ class FakeRun:
         self.visits: list[Visit] = []
         self.samples: tuple[float, ...] = (1e-6, 2e-6, 3e-6)
         surroundings = _surroundings()
+        self.conditions: dict[str, Scalar] = {}
         self.current: list[str] = []
         """The device that was the current one in each visit."""
         gc.freeze()  # each run ends with several collections: leave torch out of them
@@ -229,6 +325,7 @@ class FakeRun:
     def _instrument(self) -> FakeInstrument:
         made = FakeInstrument(*self.samples)
         made.visits = self.visits
+        made.conditions = self.conditions
         return made
 
 

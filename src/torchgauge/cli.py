@@ -309,7 +309,7 @@ def _parser() -> argparse.ArgumentParser:
         "--instruments",
         type=_instruments,
         metavar="LIST",
-        help="time (the default), memory, profile: a pass for each",
+        help="time (the default), memory, profile, energy: a pass for each",
     )
     add("--rounds", type=_positive, metavar="N", help="passes over all cases (default: by budget)")
     add("--processes", type=_positive, metavar="N", help="fresh processes, each with all rounds (default: 1)")

@@ -54,7 +54,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--gauge-instruments",
         metavar="LIST",
         default="time",
-        help="how to look at each case: time, memory, profile (default: %(default)s)",
+        help="how to look at each case: time, memory, profile, energy (default: %(default)s)",
     )
     add(
         "--gauge-threads",

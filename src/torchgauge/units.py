@@ -42,8 +42,9 @@ def format_quantity(value: float | None, unit: str) -> str:
 
     Args:
         value: in the base unit.
-        unit: "s", "B", "B/s", "FLOP", "FLOP/s" or any other; only "B" takes IEC prefixes. "1" is a
-            number of things, which has neither unit nor prefix.
+        unit: "s", "J", "W", "B", "B/s", "FLOP", "FLOP/s" or any other; only "B" takes IEC prefixes, and
+            only the first three prefixes below 1. "1" is a number of things, which has neither unit nor
+            prefix.
 
     """
     if value is None:
@@ -56,7 +57,7 @@ def format_quantity(value: float | None, unit: str) -> str:
         prefix, scaled = _scaled(value, list(_IEC.items()))
         whole = value == round(value / _IEC[prefix]) * _IEC[prefix]
         return f"{scaled:.0f} {prefix}B" if whole else f"{significant(scaled)} {prefix}B"
-    small = [("p", 1e-12), ("n", 1e-9), ("µ", 1e-6), ("m", 1e-3)] if unit == "s" else []
+    small = [("p", 1e-12), ("n", 1e-9), ("µ", 1e-6), ("m", 1e-3)] if unit in ("s", "J", "W") else []
     large = [] if unit == "s" else [("k", 1e3), ("M", 1e6), ("G", 1e9), ("T", 1e12), ("P", 1e15)]
     prefix, scaled = _scaled(value, [*small, ("", 1.0), *large])
     return f"{significant(scaled)} {prefix}{unit}"

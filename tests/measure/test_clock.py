@@ -61,6 +61,16 @@ def test_the_event_clock_fills_the_queue_then_marks_calls_marks_looks_and_waits(
     ]  # fmt: skip
 
 
+def test_a_cold_clock_flushes_the_cache_before_it_sleeps_and_before_the_first_mark(
+    now: FakeNow, queue: FakeQueue
+) -> None:
+    clock = EventClock(queue, now, cold=True)
+    block = clock.time(queue.kernel(host=5e-6, device=2e-6))
+    assert queue.log == ["synchronize", "flush", "sleep", "record", "call", "record", "query", "wait"]
+    assert block.seconds == pytest.approx(2e-6)
+    assert (clock.metric, clock.method) == ("device_time_cold", "device-events-cache-flushed")
+
+
 def test_the_event_clock_times_the_device_without_the_gaps_between_launches(
     now: FakeNow, queue: FakeQueue
 ) -> None:

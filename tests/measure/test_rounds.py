@@ -9,7 +9,7 @@ import torch
 
 import torchgauge.measure.setup
 from fakes import FakeRun
-from torchgauge.measure import device
+from torchgauge.measure import device, instruments
 from torchgauge.record import Run
 
 pytest_plugins = ["pytester"]
@@ -119,6 +119,14 @@ def test_the_stated_work_is_in_the_line(fake_run: FakeRun) -> None:
     assert (line.work.flop, line.work.bytes, line.work.items) == (8.0, 16.0, None)
     assert line.samples == list(fake_run.samples)
     assert line.summary.median == 2e-6
+
+
+def test_what_visits_were_tried_again_for_is_taken_from_the_next_ones(fake_run: FakeRun) -> None:
+    fake_run.conditions["retry_seconds"] = 2.0
+    bench(fake_run, head=TWELVE)
+    fake_run()
+    left = [visit.retry_seconds for visit in fake_run.visits]
+    assert left == pytest.approx([4.6 - 2.0 * visit for visit in range(12)])
 
 
 # Failures: recorded with their stage, the others run on
@@ -307,6 +315,34 @@ def test_each_visit_has_its_device_as_the_current_one(
     fake_run("--gauge-seed=1", device="cuda:1,cpu")
     assert sorted(fake_run.current) == ["cpu", "cuda:1"]
     assert [visit.device for visit in fake_run.visits] == fake_run.current
+
+
+# Instruments that can't look
+
+
+def test_an_instrument_leaves_out_the_devices_it_can_not_look_at_and_the_run_says_why(
+    fake_run: FakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device, "available", lambda: ["cpu", "cuda:0", "cuda:1"])
+    lacks = {"cpu": "no counter", "cuda:1": "no counter"}
+    monkeypatch.setattr(instruments, "lacking", lambda name, devices: lacks)
+    bench(fake_run, head="def bench_it(gauge, device):\n    gauge(int)\n")
+    assert fake_run("--gauge-instruments=energy", device="all").ret == 0
+    run = fake_run.run
+    assert [line.case.device for line in run.measurements] == ["cuda:0"]
+    assert run.header.config.left_out == {"energy": "cpu, cuda:1: no counter"}
+    assert run.skips == run.failures == []
+
+
+def test_an_instrument_that_can_look_at_nothing_is_refused_in_one_line_and_leaves_no_file(
+    fake_run: FakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(instruments, "lacking", lambda name, devices: dict.fromkeys(devices, "no counter"))
+    bench(fake_run, bench_sound)
+    result = fake_run("--gauge-instruments=energy")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*energy can't be measured here: cpu: no counter"])
+    assert fake_run.files == []
 
 
 # Skips

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -51,6 +53,15 @@ def test_a_visit_that_ended_early_lends_nothing() -> None:
     allowance = Allowance(QUICK)
     allowance.visited(share=0.05, took=0.01)
     assert allowance.seconds(spent=6.0, visits_left=400) == pytest.approx((QUICK.seconds - 6) / 400)
+
+
+def test_tries_that_were_given_up_take_from_what_there_is_for_them_and_not_from_the_shares() -> None:
+    allowance = Allowance(QUICK, processes=2)
+    assert allowance.retry_seconds == pytest.approx(0.05 * QUICK.seconds)
+    allowance.visited(share=0.05, took=0.18, retried=0.1)
+    assert allowance.retry_seconds == pytest.approx(0.05 * QUICK.seconds - 0.1)
+    assert allowance.seconds(6.0, 400) == pytest.approx((QUICK.seconds / 2 - 6) / 400 - 0.03)
+    assert Allowance(BUDGETS["thorough"]).retry_seconds == math.inf
 
 
 @pytest.mark.parametrize("processes", [1, 2, 5])

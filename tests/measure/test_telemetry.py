@@ -39,6 +39,7 @@ class FakeMachine:
         self.put("sys/fs/cgroup/cpu.stat", "usage_usec 9\n")
         # the 39th field of a thread's stat is its core; here fields hold their own numbers
         self.put("proc/thread-self/stat", FIELDS_OF_A_THREAD)
+        self.put("proc/thread-self/schedstat", "7000000 1500000 42\n")
         self.put("sys/devices/system/cpu/cpu39/cpufreq/scaling_cur_freq", "3400000\n")
 
     def put(self, path: str, text: str) -> None:
@@ -64,6 +65,7 @@ def test_a_snapshot_reads_all_that_the_machine_tells(machine: FakeMachine) -> No
     seen = telemetry.snapshot()
     assert telemetry.lacks == {}
     assert (seen.voluntary_switches, seen.involuntary_switches) == (5, 2)
+    assert seen.waited_seconds == pytest.approx(1.5e-3)
     assert seen.throttled_periods == 4
     assert seen.throttled_seconds == pytest.approx(0.25)
     assert seen.cpu_stalled_seconds == pytest.approx(2.5)
@@ -109,6 +111,7 @@ def test_the_first_kind_of_control_groups_counts_in_nanoseconds(machine: FakeMac
     ("missing", "names"),
     [
         ("proc/stat", {"stolen_seconds", "busy_seconds"}),
+        ("proc/thread-self/schedstat", {"waited_seconds"}),
         ("proc/loadavg", {"load_1min", "runnable_tasks"}),
         ("proc/pressure/cpu", {"cpu_stalled_seconds"}),
         ("proc/pressure/memory", {"memory_stalled_seconds"}),
@@ -134,6 +137,7 @@ def test_what_is_not_there_is_none_with_a_reason_and_the_rest_is_read(
         ("proc/stat", "cpu0 1 2 3\n"),
         ("proc/stat", ""),
         ("proc/loadavg", "high\n"),
+        ("proc/thread-self/schedstat", "0\n"),
         ("proc/pressure/cpu", "some\n"),
         ("sys/fs/cgroup/box/task/cpu.stat", "nr_throttled many\n"),
     ],

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from fakes import FakeCall, FakeClock, FakeNow, FakeQueue
+from fakes import FakeCall, FakeClock, FakeNow, FakeQueue, FakeTelemetry
 from torchgauge.measure import device
 from torchgauge.measure.clock import EventClock
 from torchgauge.measure.instruments import Visit, by_name
@@ -19,11 +19,19 @@ from torchgauge.measure.subject import Subject
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch) -> FakeNow:
     monkeypatch.setattr(instrument, "empty_loop", lambda clock: 40e-9)
+    monkeypatch.setattr(instrument, "Telemetry", FakeTelemetry)
     return FakeNow()
 
 
-def visit(place: str = "cpu", *, first: bool = True, seconds: float = 0.05, case: str = "a/b[cpu]") -> Visit:
-    return Visit(case, place, first=first, seconds=seconds)
+def visit(
+    place: str = "cpu",
+    *,
+    first: bool = True,
+    seconds: float = 0.05,
+    case: str = "a/b[cpu]",
+    retry_seconds: float = 0.0,
+) -> Visit:
+    return Visit(case, place, first=first, seconds=seconds, retry_seconds=retry_seconds)
 
 
 def test_every_instrument_that_is_offered_can_be_made() -> None:
@@ -90,6 +98,52 @@ def test_a_case_that_never_settled_is_flagged(now: FakeNow) -> None:
     assert any("still changing" in warning for warning in seen[0].warnings)
 
 
+def test_the_machine_is_looked_at_before_the_blocks_and_after_them_and_never_between(now: FakeNow) -> None:
+    telemetry = FakeTelemetry(now)
+    looked: list[int] = []
+    call = FakeCall(now, 20e-6)
+    look, telemetry.snapshot = telemetry.snapshot, lambda place: (looked.append(call.calls), look(place))[1]  # type: ignore[method-assign]
+    _, seen = instrument.Time(FakeClock(now), telemetry).observe(Subject(call), visit())
+    assert looked == [1, call.calls]  # after the first call, and when all was done
+    assert telemetry.looks == ["cpu", "cpu"]
+    assert seen[0].conditions["watched_seconds"] == pytest.approx(0.05, rel=0.1)
+    assert seen[0].conditions["tries"] == 1
+    assert seen[0].conditions["retry_reasons"] is None
+
+
+def test_a_visit_under_poor_conditions_is_made_again_with_fresh_samples(now: FakeNow) -> None:
+    telemetry = FakeTelemetry(now, crowded=[0])
+    _, seen = instrument.Time(FakeClock(now), telemetry).observe(
+        Subject(FakeCall(now, *[90e-6] * 400, 20e-6)), visit(retry_seconds=1.0)
+    )
+    assert len(telemetry.looks) == 4
+    assert max(seen[0].samples) == pytest.approx(20e-6)
+    assert seen[0].conditions["tries"] == 2
+    assert str(seen[0].conditions["retry_reasons"]).startswith("crowded: ")
+    assert seen[0].conditions["retry_seconds"] >= 0.0
+    assert seen[0].warnings == []
+
+
+def test_a_machine_that_stays_poor_is_tried_three_times_then_kept_and_marked(now: FakeNow) -> None:
+    telemetry = FakeTelemetry(now, crowded=range(9))
+    _, seen = instrument.Time(FakeClock(now), telemetry).observe(
+        Subject(FakeCall(now, 20e-6)), visit(retry_seconds=1.0)
+    )
+    assert len(telemetry.looks) == 6
+    assert seen[0].samples
+    assert seen[0].conditions["tries"] == 3
+    (warning,) = seen[0].warnings
+    assert warning.startswith("poor conditions in all of 3 tries: crowded: the thread waited for a core 90%")
+
+
+def test_without_time_for_another_try_the_first_is_kept_and_marked(now: FakeNow) -> None:
+    telemetry = FakeTelemetry(now, crowded=range(9))
+    _, seen = instrument.Time(FakeClock(now), telemetry).observe(Subject(FakeCall(now, 20e-6)), visit())
+    assert len(telemetry.looks) == 2
+    assert seen[0].conditions["tries"] == 1
+    assert seen[0].warnings[0].startswith("poor conditions: crowded: ")
+
+
 @pytest.fixture
 def cuda(now: FakeNow, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """A CUDA device behind `measure.device`, on fakes."""
@@ -107,6 +161,7 @@ def cuda(now: FakeNow, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         return made.synchronizes
 
     monkeypatch.setattr(device, "clock", clock)
+    monkeypatch.setattr(device, "queue", lambda place: queue)
     monkeypatch.setattr(device, "synchronizer", lambda place: queue.synchronize)
     monkeypatch.setattr(device, "synchronizes", synchronizes)
     return made
@@ -115,12 +170,39 @@ def cuda(now: FakeNow, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 def test_a_cuda_case_gives_device_time_submission_and_the_first_call(cuda: SimpleNamespace) -> None:
     subject = Subject(cuda.queue.kernel(host=4e-6, device=10e-6))
     _, seen = instrument.Time(FakeClock(cuda.now)).observe(subject, visit("cuda:0", case="a/b[cuda:0]"))
-    assert [one.metric for one in seen] == ["device_time", "submit_time", "first_call"]
+    found = {one.metric: one for one in seen}
+    assert list(found) == ["device_time", "submit_time", "device_time_cold", "graph_time", "first_call"]
+    assert {one.unit for one in seen} == {"s"}
     assert seen[0].method == "device-events"
-    assert seen[0].samples == pytest.approx([10e-6] * len(seen[0].samples))
-    assert seen[1].samples == pytest.approx([4e-6] * len(seen[1].samples))
-    assert seen[2].samples == pytest.approx([14e-6])  # with the device idle before and after
+    for metric, seconds in (
+        ("device_time", 10e-6), ("submit_time", 4e-6), ("device_time_cold", 10e-6), ("graph_time", 10e-6),
+    ):  # fmt: skip
+        assert found[metric].samples == pytest.approx([seconds] * len(found[metric].samples))
+    assert found["first_call"].samples == pytest.approx([14e-6])  # the device was idle before and after
     assert seen[0].warnings == []
+
+
+def test_a_case_that_can_not_be_captured_says_why_and_keeps_its_other_times(cuda: SimpleNamespace) -> None:
+    cuda.queue.uncapturable = "operation not permitted when stream is capturing"
+    time = instrument.Time(FakeClock(cuda.now))
+    subject = Subject(cuda.queue.kernel(host=4e-6, device=10e-6))
+    for first in (True, False):
+        _, seen = time.observe(subject, visit("cuda:0", case="a/b[cuda:0]", first=first))
+        metrics = [one.metric for one in seen]
+        assert metrics[:3] == ["device_time", "submit_time", "device_time_cold"]
+        assert "graph_time" not in metrics
+        assert seen[0].warnings == [
+            "graph_time is left out: operation not permitted when stream is capturing"
+        ]
+    assert cuda.queue.log.count("capture") == 1  # it is not tried again
+
+
+def test_a_device_whose_cache_is_not_known_has_no_cold_time_and_says_so(cuda: SimpleNamespace) -> None:
+    cuda.queue.flush_seconds = None
+    subject = Subject(cuda.queue.kernel(host=4e-6, device=10e-6))
+    _, seen = instrument.Time(FakeClock(cuda.now)).observe(subject, visit("cuda:0", case="a/b[cuda:0]"))
+    assert "device_time_cold" not in [one.metric for one in seen]
+    assert seen[0].warnings == ["device_time_cold is left out: the size of the cache is not known"]
 
 
 def test_a_cuda_case_whose_host_is_too_slow_is_called_launch_bound(cuda: SimpleNamespace) -> None:
@@ -145,6 +227,7 @@ def test_a_cuda_case_that_synchronizes_by_itself_is_marked_and_timed_by_the_host
     assert seen[0].metric == "time"
     assert seen[0].conditions["synchronizes"] is True
     assert cuda.queue.sleeps == []
+    assert not {"flush", "capture"} & set(cuda.queue.log)
 
 
 def test_a_cuda_case_that_waits_for_the_device_unnoticed_is_found_out_and_marked(

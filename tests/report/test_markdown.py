@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import dataclasses
 import re
 
+import msgspec
 import pytest
 
 import synthetic
@@ -10,6 +12,13 @@ from torchgauge.report import markdown
 
 def test_a_run_looks_as_agreed(small, golden):
     golden("report.md", markdown.render(small[:1]))
+
+
+def test_an_instrument_that_was_left_out_is_told_above_the_tables(small):
+    header = small[0].header
+    config = msgspec.structs.replace(header.config, left_out={"energy": "cpu: no counter"})
+    run = dataclasses.replace(small[0], header=msgspec.structs.replace(header, config=config))
+    assert "> energy was asked for and left out: cpu: no counter" in markdown.render([run])
 
 
 def test_nothing_in_a_run_file_is_markup(hostile):

@@ -16,6 +16,7 @@ from torch.profiler import ProfilerActivity, supported_activities
 
 from torchgauge.errors import TorchgaugeError
 from torchgauge.measure.clock import Clock, Event, EventClock, HostClock, Queue
+from torchgauge.measure.reasons import Unknown
 
 _malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
 KINDS = ("cpu", "cuda", "xpu", "mps")
@@ -249,7 +250,7 @@ def clock(device: str, *, synchronizes: bool) -> Clock:
     timed by the host's clock; so is a device without a sleep kernel.
     """
     if device.startswith("cuda") and not synchronizes:
-        return EventClock(_queue(device))
+        return EventClock(queue(device))
     return HostClock(synchronizer(device))
 
 
@@ -269,7 +270,8 @@ def synchronizes(device: str, call: Callable[[], object]) -> bool:
 
 
 @functools.cache
-def _queue(device: str) -> Queue:
+def queue(device: str) -> Queue:
+    """Give the queue of a CUDA device."""
     return _CudaQueue(device)
 
 
@@ -281,6 +283,7 @@ class _CudaQueue(Queue):
     def __init__(self, device: str) -> None:
         self._device = torch.device(device)
         self._cycles_per_second: float | None = None
+        self._flushed: torch.Tensor | None = None
 
     def event(self) -> Event:
         made: Event = torch.cuda.Event(enable_timing=True)
@@ -307,3 +310,56 @@ class _CudaQueue(Queue):
             end.synchronize()
             seconds = begin.elapsed_time(end) * 1e-3
         return cycles / seconds
+
+    def flush(self) -> None:
+        if self._flushed is None:
+            size = getattr(torch.cuda.get_device_properties(self._device), "L2_cache_size", 0)
+            if not size:
+                raise Unknown("torch does not tell the size of the device's last cache")
+            try:
+                self._flushed = torch.empty(2 * size, dtype=torch.uint8, device=self._device)
+            except torch.OutOfMemoryError:
+                raise Unknown(f"no memory for the {2 * size} bytes that flush the cache") from None
+        self._flushed.zero_()
+
+    def capture(self, block: Callable[[], None]) -> Callable[[], None]:
+        # torch.cuda.graph stays on its own stream when the capture fails: keep the one to go back to
+        before = torch.cuda.current_stream(self._device)
+        side = torch.cuda.Stream(self._device)
+        graph = torch.cuda.CUDAGraph()
+        try:
+            side.wait_stream(before)
+            with torch.cuda.stream(side):
+                block()
+            self.synchronize()
+            with torch.cuda.graph(graph, stream=side):
+                block()
+        except Exception as error:
+            why = first_line(error)
+            del graph
+            torch.cuda.set_stream(before)
+            self._recover(side)
+            raise Unknown(why) from None
+        replay: Callable[[], None] = graph.replay
+        return replay
+
+    def _recover(self, side: torch.cuda.Stream) -> None:
+        """Capture one random number: a capture that failed can leave torch's generator as if it still
+        captured (pytorch#171263), and one that succeeds puts it right. Then see that the device works.
+
+        Raises:
+            TorchgaugeError: it does not.
+
+        """
+        before = torch.cuda.current_stream(self._device)
+        number = torch.zeros(1, device=self._device)
+        with contextlib.suppress(Exception), torch.cuda.graph(torch.cuda.CUDAGraph(), stream=side):
+            number.uniform_()
+        torch.cuda.set_stream(before)
+        try:
+            number.uniform_()
+            self.synchronize()
+        except Exception as error:
+            raise TorchgaugeError(
+                f"a CUDA graph that could not be captured left {self._device} unusable: {first_line(error)}"
+            ) from None

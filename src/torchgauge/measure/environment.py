@@ -19,8 +19,11 @@ import msgspec
 import torch
 
 from torchgauge.measure import device, nvml, settings
+from torchgauge.measure.conditions import missing
 from torchgauge.measure.machine import read_machine
 from torchgauge.measure.reasons import Reasons, Unknown, printable, reason
+from torchgauge.measure.telemetry import Telemetry
+from torchgauge.measure.watch import open_cards
 from torchgauge.record.fingerprint import fingerprint, machine_key
 from torchgauge.record.schema import Accelerator, Environment, Git, Torch
 
@@ -78,7 +81,12 @@ def collect(
         library: gives NVIDIA's management library.
 
     """
-    unknown: dict[str, str] = {}
+    cards, _ = open_cards(devices, describe, library)  # the accelerators' own fields say why not
+    silent = missing(Telemetry(root=root).lacks)
+    for card in cards.values():
+        card.state()
+        silent |= {f"card_{name}": why for name, why in card.refused.items()}
+    unknown = {f"conditions.{name}": why for name, why in silent.items()}
     environment = Environment(
         machine=read_machine(Reasons("machine", unknown), root),
         torch=_torch(Reasons("torch", unknown), flags, variables),

@@ -90,11 +90,11 @@ def read_card(uuid: str | None, reasons: Reasons, library: Callable[[], Library]
         nvml = library()
         nvml.nvmlInit()
     except Exception as error:
-        return reasons.miss(READERS, _plainly(error))
+        return reasons.miss(READERS, plainly(error))
     try:
         card = _find(nvml, uuid)
     except Exception as error:
-        why = _plainly(error)
+        why = plainly(error)
         rest = [field for field in READERS if field != "driver"]
         return {"driver": _ask(nvml, None, "driver", reasons), **reasons.miss(rest, why)}
     else:
@@ -125,7 +125,7 @@ class Card:
             self._nvml.nvmlInit()
             self._card = _find(self._nvml, uuid)
         except Exception as error:
-            raise Unknown(_plainly(error)) from None
+            raise Unknown(plainly(error)) from None
         self.refused: dict[str, str] = {}
         """Why a field of `state` is None; it is not asked for again."""
         self._computes = computes
@@ -143,7 +143,7 @@ class Card:
             try:
                 return read(self._nvml, self._card)
             except Exception as error:
-                self.refused[field] = _plainly(error)
+                self.refused[field] = plainly(error)
         return None
 
     def joules(self) -> float:
@@ -179,7 +179,7 @@ class Card:
         try:
             return float(getattr(self._nvml, function)(self._card))
         except Exception as error:
-            raise Unknown(_plainly(error)) from None
+            raise Unknown(plainly(error)) from None
 
 
 def _reasons(bits: int) -> str:
@@ -220,12 +220,13 @@ def _ask(nvml: Library, card: Any, field: str, reasons: Reasons) -> Any:
         try:
             return READERS[field](nvml, card)
         except nvml.NVMLError as error:
-            raise Unknown(_plainly(error)) from None
+            raise Unknown(plainly(error)) from None
 
     return reasons.find(field, read)
 
 
-def _plainly(error: Exception) -> str:
+def plainly(error: Exception) -> str:
+    """Say in plain words what the library refused."""
     return _PLAIN.get(str(error)) or reason(error)
 
 

@@ -62,6 +62,8 @@ class Rounds:
         self._visit: tuple[Case, Visit] | None = None
         self._problem: tuple[str, str, str] | None = None
         self._last: bool = False
+        self._retried = 0.0
+        self._silent: dict[str, str] = {}
         plan = passes(config.instruments, config.processes)
         self._name = plan[process]
         self._times = self._name == "time"
@@ -107,6 +109,9 @@ class Rounds:
         surroundings = environment.collect(self._collection.selection.devices, checkout)
         self._journal = Journal(self._path, self._run_id, self._config, surroundings, self._process)
         self._instrument = instruments.by_name(self._name)()
+        self._silent = instruments.lacking(self._name, self._config.devices)
+        for place, why in self._silent.items():
+            self._say(f"{self._name} is left out on {place}: {why}")
         for nodeid, message in self._collection.broken_files:
             group = Path(nodeid).stem.removeprefix("bench_")
             broken = Case(id=f"{group}/", group=group, name="", device="", dtype=None)
@@ -131,7 +136,11 @@ class Rounds:
         journal = self._open_journal
         budget = self._budget if self._times else replace(self._budget, seconds=None)
         allowance = Allowance(budget, self._process, self._config.processes)
-        active = {key for key in items if key not in journal.closed_cases}
+        active = {
+            key
+            for key, item in items.items()
+            if key not in journal.closed_cases and item.stash[CASE].device not in self._silent
+        }
         planned = len(active) * self._rounds
         if self._worker is not None:
             self._worker.progress.start(len(active), planned, "" if self._times else self._name)
@@ -152,10 +161,11 @@ class Rounds:
                 if self._worker is not None:
                     self._worker.note(case)
                     self._worker.progress.update(done, left, case.id)
+                self._retried = 0.0
                 begin = time.monotonic()
                 following = items[turn[index + 1]] if index + 1 < len(turn) else None
-                over = self._visit_item(item, following, round_, seconds)
-                allowance.visited(seconds, time.monotonic() - begin)
+                over = self._visit_item(item, following, round_, seconds, allowance.retry_seconds)
+                allowance.visited(seconds, time.monotonic() - begin, self._retried)
                 done += 1
                 if over:
                     active.discard(key)
@@ -186,7 +196,12 @@ class Rounds:
             self._say(f"time is short: {self._rounds} of {self._config.rounds} rounds")
 
     def _visit_item(
-        self, item: pytest.Item, following: pytest.Item | None, round_: int, seconds: float
+        self,
+        item: pytest.Item,
+        following: pytest.Item | None,
+        round_: int,
+        seconds: float,
+        retry_seconds: float,
     ) -> bool:
         """Visit one case; tell whether it is over, by its failure, its skip or its precision."""
         journal = self._open_journal
@@ -194,7 +209,14 @@ class Rounds:
         self._problem = None
         self._last = round_ == self._rounds - 1
         first = case.id not in self._visited
-        visit = Visit(case.id, case.device, first=first, seconds=seconds, folder=self._folder)
+        visit = Visit(
+            case.id,
+            case.device,
+            first=first,
+            seconds=seconds,
+            retry_seconds=retry_seconds,
+            folder=self._folder,
+        )
         self._visited.add(case.id)
         self._visit = (case, visit)
         self._tidy()
@@ -247,6 +269,7 @@ class Rounds:
 
     def _after_measuring(self, request: pytest.FixtureRequest, case: Case, seen: list[Observation]) -> None:
         """Decide whether the case has been seen enough; if so hand all its samples to pytest-benchmark."""
+        self._retried = float(seen[0].conditions.get("retry_seconds") or 0.0)
         if not self._times:
             return
         journal = self._open_journal

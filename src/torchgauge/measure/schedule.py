@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 from typing import TypeVar
 
 from torchgauge.measure.budget import Budget
 
-INSTRUMENTS = ("time", "memory", "profile", "instructions")
+INSTRUMENTS = ("time", "memory", "profile", "instructions", "energy")
 """What `--instruments` offers."""
+
+RETRY_SHARE = 0.1
+"""The most of a budget's time that goes into trying again where the machine was in a poor state."""
 
 Key = TypeVar("Key")
 
@@ -48,6 +52,8 @@ class Allowance:
         """Seconds after the run's begin at which this process should end; None without an aim."""
         self._visits = 0
         self._overhead = 0.0
+        self.retry_seconds = math.inf if budget.seconds is None else RETRY_SHARE * budget.seconds / processes
+        """What this process has left for visits that are tried again."""
 
     def seconds(self, spent: float, visits_left: int) -> float:
         """Give the next visit's share in seconds.
@@ -64,7 +70,8 @@ class Allowance:
         share = (self.until - spent) / max(1, visits_left) - overhead
         return min(budget.visit_most, max(budget.visit_least, share))
 
-    def visited(self, share: float, took: float) -> None:
-        """Note a visit that was given `share` and took `took` seconds."""
+    def visited(self, share: float, took: float, retried: float = 0.0) -> None:
+        """Note a visit that was given `share` and took `took` seconds; `retried` went into tries given up."""
         self._visits += 1
-        self._overhead += max(0.0, took - share)
+        self._overhead += max(0.0, took - retried - share)
+        self.retry_seconds -= retried

@@ -13,7 +13,7 @@ import pytest
 
 from torchgauge import __version__
 from torchgauge.errors import TorchgaugeError
-from torchgauge.measure import cases, device, settings, threads
+from torchgauge.measure import cases, device, instruments, settings, threads
 from torchgauge.measure.budget import BUDGETS
 from torchgauge.measure.collect import Collection
 from torchgauge.measure.rounds import Rounds
@@ -39,6 +39,11 @@ def plugins(
     for name in names:
         if name not in INSTRUMENTS:
             raise TorchgaugeError(f"unknown instrument {name!r}; choose from {', '.join(INSTRUMENTS)}")
+    silent = {name: instruments.lacking(name, devices) for name in names}
+    left_out = {name: _joined(lacks) for name, lacks in silent.items() if lacks}
+    if all(len(silent[name]) == len(devices) for name in names):
+        name = names[0]
+        raise TorchgaugeError(f"{name} can't be measured here: {left_out[name]}")
     if worker is None and len(names) > 1:
         raise TorchgaugeError("pytest itself has one process, for one instrument: use torchgauge run")
     asked = option("gauge_rounds")
@@ -78,6 +83,7 @@ def plugins(
         threads=count_of_threads,
         ceilings=not option("gauge_no_ceilings"),
         pytest_args=list(worker.pytest_args) if worker is not None else [],
+        left_out=left_out,
     )
     collection = Collection(chosen.paths, cases.Selection(devices, dtypes, budget), worker, refuse)
     return collection, Rounds(
@@ -89,3 +95,11 @@ def plugins(
         worker=worker,
         refuse=refuse,
     )
+
+
+def _joined(lacks: dict[str, str]) -> str:
+    """Put what devices lack into one line, each reason once."""
+    by_reason: dict[str, list[str]] = {}
+    for place, why in lacks.items():
+        by_reason.setdefault(why, []).append(place)
+    return "; ".join(f"{', '.join(places)}: {why}" for why, places in by_reason.items())

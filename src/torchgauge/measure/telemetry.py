@@ -42,6 +42,8 @@ class Snapshot:
     """Seconds, of `perf_counter`."""
     thread_seconds: float
     """For how long the calling thread has run."""
+    waited_seconds: float | None = None
+    """For how long it could have run and was given no core."""
     voluntary_switches: int | None = None
     involuntary_switches: int | None = None
     stolen_seconds: float | None = None
@@ -93,6 +95,7 @@ class Telemetry:
         self._groups: list[tuple[int, Path]] = []
         readers: dict[tuple[str, ...], Callable[[], tuple[Any, ...]]] = {
             ("voluntary_switches", "involuntary_switches"): switches or _switches,
+            ("waited_seconds",): self._waited,
             ("stolen_seconds", "busy_seconds"): self._time_of_cores,
             ("throttled_periods", "throttled_seconds"): self._throttling,
             ("cpu_stalled_seconds",): lambda: self._stalled("cpu"),
@@ -113,6 +116,10 @@ class Telemetry:
             else:
                 self._readers[names] = read
 
+    def add(self, cards: Mapping[str, Card]) -> None:
+        """Ask these cards too, each when its device is looked at."""
+        self._cards.update(cards)
+
     def snapshot(self, device: str = "cpu") -> Snapshot:
         """Read everything once, in the thread that times. It never fails."""
         found: dict[str, Any] = {}
@@ -124,6 +131,10 @@ class Telemetry:
         card = self._cards.get(device)
         state = {} if card is None else card.state()
         return Snapshot(time.perf_counter(), time.thread_time(), card=state, **found)
+
+    def _waited(self) -> tuple[float]:
+        """Read the time on a run queue, in nanoseconds, of this thread (Linux, scheduler/sched-stats)."""
+        return (int((self._proc / "thread-self/schedstat").read_bytes().split()[1]) * 1e-9,)
 
     def _time_of_cores(self) -> tuple[float, float]:
         """Add up /proc/stat: user nice system idle iowait irq softirq steal (proc(5)), in ticks."""

@@ -143,6 +143,8 @@ class Config(Struct, frozen=True, kw_only=True):
     """torch's threads within an operator, where a number was asked for."""
     ceilings: bool = True
     """Whether ceilings were to be measured."""
+    left_out: dict[str, str] = {}
+    """Instruments that were asked for and could not look at all devices, or at any, with the reason."""
 
 
 class Machine(Struct, frozen=True, kw_only=True):
@@ -226,7 +228,8 @@ class Environment(Struct, frozen=True, kw_only=True):
 
     `fingerprint` covers all that changes speed: times of two runs may be compared only when it is the
     same. `machine_key` covers the hardware alone: it joins the history of one machine.
-    `unknown` gives, for each field that is None, its dotted name and the reason.
+    `unknown` gives, for each field that is None, its dotted name and the reason; `conditions.NAME` is a
+    condition that is None in every measurement.
     """
 
     machine: Machine

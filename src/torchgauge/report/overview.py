@@ -174,6 +174,8 @@ def _cautions(run: Run, rows: pd.DataFrame) -> list[str]:
     failed = len({failure.case.id for failure in run.failures})
     if failed:
         cautions.append(f"{count(failed, 'case')} failed; see below.")
+    left_out = run.header.config.left_out
+    cautions += [plain(f"{name} was asked for and left out: {why}") for name, why in left_out.items()]
     timed = rows[rows["metric"].isin(["time", "device_time"])]
     if len(timed):
         width = (timed["high"] - timed["low"]) / (2 * timed["value"])

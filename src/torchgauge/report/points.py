@@ -14,6 +14,8 @@ from torchgauge.report.text import label, plain, size_of
 METRICS = {
     "time": "time",
     "device_time": "device time",
+    "device_time_cold": "device time with a cold cache",
+    "graph_time": "time of a graph's replay",
     "submit_time": "submission time",
     "first_call": "first call",
     "allocated_bytes": "allocated",

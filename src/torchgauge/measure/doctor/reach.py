@@ -19,9 +19,15 @@ OTHER_DTYPES = ("float32", "float16")
 class Peaks(Protocol):
     """What a maker publishes of a chip."""
 
-    chip: str
-    memory: float
-    """B/s."""
+    @property
+    def chip(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def memory(self) -> float:
+        """B/s of its memory."""
+        ...
 
     def of(self, dtype: str | None) -> float | None:
         """Give the FLOP/s of products in a dtype, dense; None where none are published."""

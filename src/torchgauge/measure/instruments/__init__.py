@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,6 +20,8 @@ class Visit:
     first: bool
     """Whether this process has not seen the case before."""
     seconds: float
+    retry_seconds: float = 0.0
+    """Time there is for another try, where the machine was in a poor state."""
     folder: Path | None = None
     """Where files about the case go; None where there is no run file to put them beside."""
 
@@ -76,4 +78,17 @@ def by_name(name: str) -> Callable[[], Instrument]:
         from torchgauge.measure.instruments.instructions import Instructions
 
         return Instructions
+    if name == "energy":
+        from torchgauge.measure.instruments.energy import Energy
+
+        return Energy
     raise KeyError(name)
+
+
+def lacking(name: str, devices: Sequence[str]) -> dict[str, str]:
+    """Give the devices that an instrument can't look at on this machine, with the reasons."""
+    if name == "energy":
+        from torchgauge.measure.instruments.energy import lacks
+
+        return lacks(devices)
+    return {}

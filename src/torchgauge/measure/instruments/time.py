@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from torchgauge.measure import device
-from torchgauge.measure.clock import Clock, HostClock
+from torchgauge.measure import device, device_times
+from torchgauge.measure.clock import Clock, EventClock, HostClock
 from torchgauge.measure.instruments import Observation, Visit
+from torchgauge.measure.reasons import Unknown
 from torchgauge.measure.sampler import (
     BLOCK_RESOLUTIONS,
     Samples,
@@ -18,6 +19,8 @@ from torchgauge.measure.sampler import (
     sample,
 )
 from torchgauge.measure.subject import Subject
+from torchgauge.measure.telemetry import Telemetry
+from torchgauge.measure.watch import open_cards, watched
 from torchgauge.record.schema import Scalar
 
 EMPTY_LOOP_SHARE = 0.05
@@ -30,6 +33,8 @@ class _Known:
     clock: Clock
     synchronizes: bool
     loops: int = 1
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Further metrics that can't be taken, with a sentence each that says why."""
 
 
 class Time:
@@ -37,8 +42,10 @@ class Time:
 
     name = "time"
 
-    def __init__(self, host: HostClock | None = None) -> None:
+    def __init__(self, host: HostClock | None = None, telemetry: Telemetry | None = None) -> None:
         self._host = host or HostClock()
+        self._telemetry = Telemetry() if telemetry is None else telemetry
+        self._devices: set[str] = set()
         self._empty_loop = empty_loop(self._host)
         self._known: dict[str, _Known] = {}
 
@@ -47,9 +54,14 @@ class Time:
         result, first_call = self._first_call(subject, visit)
         known = self._know(subject, visit)
         clock = known.clock
-        samples = sample(subject, clock, visit.seconds, known.loops)
+        seen = watched(
+            lambda: sample(subject, clock, visit.seconds, known.loops),
+            lambda: self._telemetry.snapshot(visit.device),
+            visit.retry_seconds,
+        )
+        samples = seen.taken
         known.loops = samples.loops
-        conditions: dict[str, Scalar] = {
+        conditions: dict[str, Scalar] = seen.conditions | {
             "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "stop": samples.stop,
             "warmup": samples.warmup,
@@ -57,7 +69,6 @@ class Time:
             "empty_loop_seconds": self._empty_loop,
             "clock_resolution_seconds": clock.resolution,
             "garbage_collection": False,
-            "load_1min": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
             "synchronizes": known.synchronizes or clock.waits,
         }
         observations = [
@@ -68,13 +79,17 @@ class Time:
                 samples.blocks,
                 samples.loops,
                 conditions,
-                self._warnings(samples, clock),
+                self._warnings(samples, clock) + seen.warnings,
             )
         ]
         if samples.submits:
             observations.append(
                 Observation("submit_time", "s", "host-clock", samples.submits, samples.loops, conditions)
             )
+        if isinstance(clock, EventClock) and not clock.waits:
+            further, left_out = self._further(subject, visit, known)
+            observations += further
+            observations[0].warnings.extend(left_out)
         if visit.first:
             observations.append(Observation("first_call", "s", "host-clock", [first_call], 1, conditions))
         return result, observations
@@ -92,11 +107,30 @@ class Time:
 
     def _know(self, subject: Subject, visit: Visit) -> _Known:
         """Find out once how a case is to be timed. Its clock is its own: it learns from block to block."""
+        if visit.device not in self._devices:
+            self._devices.add(visit.device)
+            self._telemetry.add(open_cards([visit.device], device.describe)[0])
         if visit.case_id not in self._known:
             waits = device.synchronizes(visit.device, subject.call())
             clock = self._host if visit.device == "cpu" else device.clock(visit.device, synchronizes=waits)
             self._known[visit.case_id] = _Known(clock, waits)
         return self._known[visit.case_id]
+
+    def _further(self, subject: Subject, visit: Visit, known: _Known) -> tuple[list[Observation], list[str]]:
+        """Take the other times of a CUDA case; what can't be taken is tried once in a process, and named."""
+        queue, seconds = device.queue(visit.device), device_times.SHARE * visit.seconds
+        takes: dict[str, Callable[[], Observation]] = {
+            "device_time_cold": lambda: device_times.cold(subject, queue, self._host.now, seconds),
+            "graph_time": lambda: device_times.graph(subject, queue, self._host.now, seconds, known.loops),
+        }
+        found = []
+        for metric, take in takes.items():
+            if metric not in known.left_out:
+                try:
+                    found.append(take())
+                except Unknown as error:
+                    known.left_out[metric] = f"{metric} is left out: {error}"
+        return found, list(known.left_out.values())
 
     def _warnings(self, samples: Samples, clock: Clock) -> list[str]:
         found = []
