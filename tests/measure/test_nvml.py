@@ -106,6 +106,12 @@ class FakeNvml:
     def nvmlDeviceGetCurrPcieLinkWidth(self, handle: str) -> int:
         return self._ask(handle, "nvmlDeviceGetCurrPcieLinkWidth", 8)
 
+    def nvmlDeviceGetPowerManagementDefaultLimit(self, handle: str) -> int:
+        return self._ask(handle, "nvmlDeviceGetPowerManagementDefaultLimit", 700_000)
+
+    def nvmlDeviceGetIndex(self, handle: str) -> int:
+        return self._ask(handle, "nvmlDeviceGetIndex", 3)
+
     def nvmlDeviceGetTotalEnergyConsumption(self, handle: str) -> int:
         return self._ask(handle, "nvmlDeviceGetTotalEnergyConsumption", 1_234_567)
 

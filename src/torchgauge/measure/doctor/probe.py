@@ -77,7 +77,8 @@ def probe(workloads: Sequence[Workload], seconds: float, now: NowNs) -> list[Pre
 
     Args:
         workloads: what to do in turns; they are run once before, and calibrated here.
-        seconds: when to stop though fewer than `MOMENTS` were seen; at least one moment is looked at.
+        seconds: when to stop though fewer than `MOMENTS` were seen; twice that where fewer than
+            `LEAST_MOMENTS` were. At least one is looked at.
         now: the host's clock, in nanoseconds.
 
     Returns:
@@ -85,11 +86,14 @@ def probe(workloads: Sequence[Workload], seconds: float, now: NowNs) -> list[Pre
 
     """
     with garbage_collection_off():
-        until = now() + round(seconds * 1e9)
+        begin = now()
         for workload in workloads:
             workload.loops = BLOCK_MILLISECONDS * calibrate(workload.subject, workload.clock)
         count = 0
-        while count < MOMENTS and (count == 0 or now() < until):
+        while count < MOMENTS:
+            spent = (now() - begin) * 1e-9
+            if count and spent >= (seconds if count >= LEAST_MOMENTS else 2 * seconds):
+                break
             for workload in workloads:
                 _moment(workload)
             count += 1

@@ -16,6 +16,7 @@ from torchgauge.record.schema import Accelerator, Environment, Scalar
 DTYPES = {"cpu": ("float32", "bfloat16"), "cuda": ("float32", "tf32", "bfloat16", "float16")}
 OTHER_DTYPES = ("float32", "float16")
 
+
 class Peaks(Protocol):
     """What a maker publishes of a chip."""
 
