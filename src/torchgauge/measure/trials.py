@@ -45,8 +45,9 @@ STREAMS = ("copy", "read", "write", "update")
 CACHED = "the working set is less than two last caches: a part of it may be found there"
 LINK = 64 * MEBI
 """Bytes of a copy between host and device."""
-CPU_SIDES, OTHER_SIDES = (256, 512, 1024), (2048, 4096, 8192)
-"""Sides of the matrices, smallest first."""
+CPU_SIDES, OTHER_SIDES = (128, 256, 512, 1024), (2048, 4096, 8192)
+"""Sides of the matrices, smallest first. A dtype that the processor has no units for is fastest at 128:
+its product there is a plain loop, which larger matrices drive out of the caches."""
 LONGEST = 0.1
 """Seconds that a product may take: a size that would take longer is left out, a smaller one says enough."""
 PRODUCTS = ("float64", "float32", "tf32", "bfloat16", "float16", "int8")
@@ -154,18 +155,16 @@ def _noise(count: int, device: str) -> torch.Tensor:
 
 
 def _products(device: str, dtype: str, now: NowNs) -> list[Trial]:
-    """Give the products that don't take too long, by the time that the smallest takes."""
-    sides = CPU_SIDES if device == "cpu" else OTHER_SIDES
-    took = _seconds(partial(_product, device, dtype, sides[0]), device, dtype, now)
-    return [
-        Trial(
-            _case("matmul", device, dtype, n=side),
-            Work(flop=2.0 * side**3),
-            partial(_product, device, dtype, side),
-        )
-        for side in sides
-        if side == sides[0] or took * (side / sides[0]) ** 3 <= LONGEST
-    ]
+    """Give the products that don't take too long, each judged by the time of the one before it."""
+    found: list[Trial] = []
+    before = None
+    for side in CPU_SIDES if device == "cpu" else OTHER_SIDES:
+        make = partial(_product, device, dtype, side)
+        if before is not None and _seconds(before[1], device, dtype, now) * (side / before[0]) ** 3 > LONGEST:
+            break
+        found.append(Trial(_case("matmul", device, dtype, n=side), Work(flop=2.0 * side**3), make))
+        before = side, make
+    return found
 
 
 def _seconds(make: Callable[[], Subject], device: str, dtype: str, now: NowNs) -> float:
