@@ -66,6 +66,65 @@ def test_what_a_case_changes_for_the_whole_process_is_put_back() -> None:
     assert state() == before
 
 
+def precisions() -> list[object]:
+    """All that decides how float32 and half products are computed, on any device."""
+    backends = torch.backends
+    found: list[object] = [torch.get_float32_matmul_precision(), *switches()]
+    found += [getattr(backends.cuda.matmul, f"allow_{name}", None) for name in settings._REDUCED]
+    if hasattr(backends.mkldnn, "matmul"):
+        found += [backends.mkldnn.matmul.fp32_precision]
+    return found
+
+
+def test_the_precision_that_a_case_sets_is_not_the_next_ones() -> None:
+    before = precisions()
+    with settings.kept():
+        torch.set_float32_matmul_precision("high")
+        for name in settings._REDUCED:
+            switch = f"allow_{name}"
+            if hasattr(torch.backends.cuda.matmul, switch):
+                setattr(torch.backends.cuda.matmul, switch, not getattr(torch.backends.cuda.matmul, switch))
+        changed = precisions()
+    assert changed[0] == "high"
+    assert sum(a != b for a, b in zip(before, changed, strict=True)) >= 4
+    assert precisions() == before
+
+
+def test_tf32_that_a_case_sets_by_itself_is_put_back_inside_the_precision_of_its_dtype() -> None:
+    before = switches()
+    with settings.kept(), settings.precision("cuda:0", "float32"):
+        torch.set_float32_matmul_precision("high")
+    assert switches() == before
+    assert torch.get_float32_matmul_precision() == "highest"
+
+
+@pytest.mark.parametrize("kernel", ["flash", "mem_efficient", "math", "cudnn"])
+def test_kernels_for_attention_that_a_case_switches_off_are_on_again(kernel: str) -> None:
+    enabled = getattr(torch.backends.cuda, f"{kernel}_sdp_enabled")
+    assert enabled()
+    with settings.kept():
+        getattr(torch.backends.cuda, f"enable_{kernel}_sdp")(False)
+        assert not enabled()
+    assert enabled()
+
+
+def test_cudnns_switches_are_put_back() -> None:
+    cudnn = torch.backends.cudnn
+    before = (cudnn.enabled, cudnn.benchmark, cudnn.deterministic)
+    with settings.kept():
+        cudnn.enabled, cudnn.benchmark, cudnn.deterministic = (not value for value in before)
+    assert (cudnn.enabled, cudnn.benchmark, cudnn.deterministic) == before
+
+
+def test_what_a_case_leaves_alone_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    kept = [(read, lambda value: written.append(str(value))) for read, _ in settings._KEPT]
+    monkeypatch.setattr(settings, "_KEPT", kept)
+    with settings.kept():
+        pass
+    assert written == []
+
+
 def test_what_a_fixture_has_set_stays_for_the_cases_under_it() -> None:
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)

@@ -14,6 +14,7 @@ from torchgauge.measure.instruments import Visit, by_name
 from torchgauge.measure.instruments import time as instrument
 from torchgauge.measure.schedule import INSTRUMENTS
 from torchgauge.measure.subject import Subject
+from torchgauge.measure.telemetry import Snapshot
 
 
 @pytest.fixture
@@ -99,10 +100,15 @@ def test_a_case_that_never_settled_is_flagged(now: FakeNow) -> None:
 
 
 def test_the_machine_is_looked_at_before_the_blocks_and_after_them_and_never_between(now: FakeNow) -> None:
-    telemetry = FakeTelemetry(now)
     looked: list[int] = []
     call = FakeCall(now, 20e-6)
-    look, telemetry.snapshot = telemetry.snapshot, lambda place: (looked.append(call.calls), look(place))[1]  # type: ignore[method-assign]
+
+    class Noting(FakeTelemetry):
+        def snapshot(self, place: str = "cpu") -> Snapshot:
+            looked.append(call.calls)
+            return super().snapshot(place)
+
+    telemetry = Noting(now)
     _, seen = instrument.Time(FakeClock(now), telemetry).observe(Subject(call), visit())
     assert looked == [1, call.calls]  # after the first call, and when all was done
     assert telemetry.looks == ["cpu", "cpu"]

@@ -51,6 +51,27 @@ def laid_out(run: Run):
     return sections([run], summaries([run]), {run.id: "A"})
 
 
+def test_host_device_and_gap_stand_side_by_side_where_both_instruments_saw_the_case() -> None:
+    run = looked_at()
+    lines = [
+        msgspec.structs.replace(
+            run.measurements[0], instrument=instrument, metric=metric, samples=[value], warnings=[]
+        )
+        for instrument, metric, value in (
+            ("time", "submit_time", 40e-6),
+            ("time", "device_time", 50e-6),
+            ("profile", "self_device_time", 8e-6),
+        )
+    ]
+    section = laid_out(dataclasses.replace(run, measurements=lines))[-1]
+    assert section.title == "Host, device, gap"
+    assert "derived" in section.about
+    (table,) = section.tables
+    assert table.columns == ("device time", "submission time", "device time in kernels", "gap")
+    assert [cell.value for cell in table.rows[0][1]] == ["50.0 µs", "40.0 µs", "8.00 µs", "42.0 µs"]
+    assert "gap" not in [one.instrument for one in laid_out(run)]
+
+
 def test_an_instruments_metrics_stand_side_by_side_and_cases_below_each_other() -> None:
     memory, profile = laid_out(looked_at())
     assert [section.title for section in (memory, profile)] == ["Memory", "Profile"]

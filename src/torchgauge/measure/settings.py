@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -36,14 +37,17 @@ def use_threads(count: int) -> None:
 def kept() -> Iterator[None]:
     """Put back what the code inside changes for the whole process, so that no case is in the next one's way.
 
-    Threads, default dtype and device, gradients, deterministic algorithms, cuDNN's choice of
-    algorithms. What is as it was is not touched.
+    Threads, default dtype and device, gradients, deterministic algorithms, the precision of float32
+    products, cuDNN's and cuBLAS's choices, the kernels for attention. What is as it was is not touched.
+    The allocator's settings can't be changed in a process that has begun: PYTORCH_CUDA_ALLOC_CONF and
+    its like are in the Environment.
     """
-    before = [read() for read, _ in _KEPT]
+    kept = [*_KEPT, *_attributes()]
+    before = [read() for read, _ in kept]
     try:
         yield
     finally:
-        for (read, write), value in zip(_KEPT, before, strict=True):
+        for (read, write), value in zip(kept, before, strict=True):
             if read() != value:
                 write(value)
 
@@ -56,11 +60,9 @@ def _deterministic(value: tuple[bool, bool]) -> None:
     torch.use_deterministic_algorithms(value[0], warn_only=value[1])
 
 
-def _cudnn(value: tuple[bool, bool]) -> None:
-    torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = value
+_Kept = tuple[Callable[[], Any], Callable[[Any], object]]
 
-
-_KEPT: list[tuple[Callable[[], Any], Callable[[Any], object]]] = [
+_KEPT: list[_Kept] = [
     (torch.get_num_threads, torch.set_num_threads),
     (torch.get_default_dtype, torch.set_default_dtype),
     (torch.get_default_device, _default_device),
@@ -72,8 +74,42 @@ _KEPT: list[tuple[Callable[[], Any], Callable[[Any], object]]] = [
         ),
         _deterministic,
     ),
-    (lambda: (torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic), _cudnn),
+    # sets some of the switches behind `_attributes` too, which are put back after it
+    (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
+    *(
+        (
+            getattr(torch.backends.cuda, f"{kernel}_sdp_enabled"),
+            getattr(torch.backends.cuda, f"enable_{kernel}_sdp"),
+        )
+        for kernel in ("flash", "mem_efficient", "math", "cudnn")
+    ),
 ]
+
+
+@cache
+def _attributes() -> list[_Kept]:
+    """Give torch's switches that are attributes; those that this torch lacks are left out."""
+    backends: Any = torch.backends
+    places: list[tuple[Any, str]] = [(part, name) for part, name, _, _ in _tf32_switches()]
+    places += [
+        (backends.cudnn, name) for name in ("enabled", "benchmark", "benchmark_limit", "deterministic")
+    ]
+    places += [(backends.cuda.matmul, f"allow_{name}") for name in _REDUCED]
+    places += [
+        (getattr(backends.mkldnn, part), "fp32_precision")
+        for part in ("matmul", "conv", "rnn")
+        if hasattr(backends.mkldnn, part)
+    ]
+    return [
+        (partial(getattr, part, name), partial(setattr, part, name))
+        for part, name in places
+        if hasattr(part, name)
+    ]
+
+
+_REDUCED = (
+    "fp16_accumulation", "fp16_reduced_precision_reduction", "bf16_reduced_precision_reduction",
+)  # fmt: skip
 
 
 @contextlib.contextmanager

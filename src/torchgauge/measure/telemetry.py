@@ -177,7 +177,11 @@ class Telemetry:
     def _frequency(self) -> tuple[float]:
         """Ask for the core that the thread is on: the 39th field of its stat (proc(5))."""
         core = int((self._proc / "thread-self/stat").read_bytes().rpartition(b")")[2].split()[36])
-        return (int((self._cpu / f"cpu{core}/cpufreq/scaling_cur_freq").read_bytes()) * 1e3,)
+        try:
+            kilohertz = (self._cpu / f"cpu{core}/cpufreq/scaling_cur_freq").read_bytes()
+        except FileNotFoundError:
+            raise Unknown("the kernel tells no core's frequency (usual in a virtual machine)") from None
+        return (int(kilohertz) * 1e3,)
 
 
 def _with_quota(root: Path) -> list[tuple[int, Path]]:

@@ -23,6 +23,7 @@ METRICS = {
     "left_bytes": "left behind",
     "self_cpu_time": "CPU time in operators",
     "self_device_time": "device time in kernels",
+    "gap": "gap",
     "operators": "operators",
     "kernels": "kernels",
     "launches": "launches",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from torchgauge.analysis import gap
 from torchgauge.record import CEILING, Measurement, Part, Run
 from torchgauge.report.ceilings import TITLE, about, ceiling_tables
 from torchgauge.report.tables import Cell, Table, metrics_table
@@ -23,6 +24,17 @@ ABOUT = {
         "Profile",
         "What a call does, under torch's profiler, which slows it down: its times say how the call's time is "
         "shared out, and not how long it takes. Counts are per call, and exact.",
+    ),
+    "energy": (
+        "Energy",
+        "Joules a call above the idle power that was measured just before, and the power with it; of the "
+        "whole card, or of all packages of the CPU.",
+    ),
+    gap.INSTRUMENT: (
+        "Host, device, gap",
+        "What the host takes to hand a call over, what the device takes to run it, and what of that its "
+        "kernels take under the profiler. The gap, derived, is the difference of the last two: a comparison "
+        "across methods, which says where to look and not how long anything takes.",
     ),
 }
 MOST_PARTS = 10
@@ -53,6 +65,8 @@ def sections(runs: Sequence[Run], frame: pd.DataFrame, run_labels: Mapping[str, 
     found = []
     if any(run.ceilings for run in runs):
         found.append(Section(CEILING, TITLE, about(runs), ceiling_tables(runs, run_labels), ()))
+    beside = gap.gaps(frame)
+    frame = pd.concat([frame, beside], ignore_index=True) if len(beside) else frame
     for instrument in frame["instrument"].dropna().unique():
         if instrument == "time":
             continue

@@ -29,6 +29,7 @@ SEEN: dict[str, Any] = {
     "watched_seconds": 4.0,
     "steal_share": 0.0,
     "throttled_seconds": 0.0,
+    "throttled_periods": 0,
     "memory_stalled_seconds": 0.0,
 }
 NO_LIMIT = {"machine.cpu_limit": "no limit: no control group sets a quota"}
@@ -78,6 +79,8 @@ def test_a_quiet_machine_has_nothing_to_mend() -> None:
         (host.quota, {"machine": {"cpu_limit": 2.0}}, "good", "2.0 cores"),
         (host.throttled, {"seen": {"throttled_seconds": 0.1}}, "note", "2.5 %"),
         (host.throttled, {"seen": {"throttled_seconds": 2.0}}, "poor", "50 %"),
+        # some kernels count the periods alone
+        (host.throttled, {"seen": {"throttled_periods": 3}}, "note", "used up 3 times"),
         (host.throttled, {"seen": {"throttled_seconds": 9.0}}, "poor", "100 %"),
         (host.affinity, {"machine": {"affinity": [3]}}, "note", "OMP_NUM_THREADS=1"),
         (host.threads, {"machine": {"cores_physical": 1}}, "note", "share units"),

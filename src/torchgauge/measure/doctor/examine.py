@@ -17,7 +17,7 @@ from torchgauge import __version__
 from torchgauge.measure import conditions, device, environment, nvml, telemetry, valgrind
 from torchgauge.measure.clock import resolution
 from torchgauge.measure.doctor import card, cards, host, kernel, probe, reach, software
-from torchgauge.measure.doctor.findings import Finding, good, note, poor, share, unknown
+from torchgauge.measure.doctor.findings import Finding, good, note, poor, share
 from torchgauge.measure.doctor.workloads import workloads
 from torchgauge.measure.reasons import reason
 from torchgauge.record.schema import Environment, Scalar
@@ -120,11 +120,12 @@ def verdict(findings: Sequence[Finding]) -> str:
 
 def precise(difference: float | None) -> Finding:
     """Whether a comparison in turns could tell a difference that matters."""
-    if difference is None:
-        return unknown("precision", "the work took too long for enough rounds")
+    cure = "end what disturbs the machine, or measure on a quieter one"
+    if difference is None:  # the work is cut to last half of the time that it gets
+        return poor("precision", "not known: work took many times as long as it should", cure)
     text = f"a comparison in turns tells {share(difference)}"
     if difference > COARSE:
-        return poor("precision", text, "end what disturbs the machine, or measure on a quieter one")
+        return poor("precision", text, cure)
     return good("precision", text)
 
 

@@ -122,10 +122,11 @@ def throttled(host: Host) -> Finding:
     if seconds is None or not watched:
         why = host.lacks.get("throttled_seconds", "the kernel does not tell")
         return good("throttling", "no quota") if why.startswith("no limit") else unknown("throttling", why)
-    if seconds == 0:
+    periods = _seen(host, "throttled_periods") or 0
+    if seconds == 0 and periods == 0:
         return good("throttling", "none")
     part = min(1.0, seconds / watched)  # the kernel adds up cores
-    text = f"stopped by its CPU quota for {share(part)} of the time"
+    text = f"the CPU quota was used up {periods:.0f} times and stopped it for {share(part)} of the time"
     cure = "raise the quota (docker run --cpus, resources.limits.cpu)"
     return poor("throttling", text, cure) if part > THROTTLED_SHARE else note("throttling", text, cure)
 

@@ -15,6 +15,8 @@ from torchgauge.record.schema import Accelerator, Environment, Scalar
 
 DTYPES = {"cpu": ("float32", "bfloat16"), "cuda": ("float32", "tf32", "bfloat16", "float16")}
 OTHER_DTYPES = ("float32", "float16")
+_ORDER = ("copy", "read", "write", "update", "to_device", "from_device", "matmul", "operator", "launch")
+_DTYPES = ("float64", "float32", "tf32", "bfloat16", "float16")
 
 
 class Peaks(Protocol):
@@ -79,7 +81,16 @@ def best(found: Iterable[ceilings.Ceiling]) -> list[ceilings.Ceiling]:
         key = (one.name, one.device, one.dtype, str(one.params.get("memory", "")))
         if key not in chosen or _rank(one) > _rank(chosen[key]):
             chosen[key] = one
-    return list(chosen.values())
+    return sorted(chosen.values(), key=_place)
+
+
+def _place(one: ceilings.Ceiling) -> tuple[str, int, int, str]:
+    return (
+        one.device,
+        _ORDER.index(one.name) if one.name in _ORDER else len(_ORDER),
+        _DTYPES.index(one.dtype) if one.dtype in _DTYPES else len(_DTYPES),
+        str(one.params.get("memory", "")),
+    )
 
 
 def _rank(one: ceilings.Ceiling) -> float:

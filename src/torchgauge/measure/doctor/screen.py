@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
@@ -143,7 +144,12 @@ def _ceilings(found: Sequence[Reach]) -> Group:
         )
     lacking = [one for one in found if one.peak is None and one.unit != "s" and "memory" not in one.params]
     reasons = _by_text((one.peak_source, _kind(one)) for one in lacking)
-    warnings = _by_text((warning, _kind(one)) for one in found for warning in one.warnings)
+    first: dict[str, str] = {}  # of those that differ in their numbers alone
+    warnings = _by_text(
+        (first.setdefault(re.sub(r"\d+", "#", warning), warning), _kind(one))
+        for one in found
+        for warning in one.warnings
+    )
     below = [Text(f"no peak for {names}: {why}", style="dim") for why, names in reasons.items()]
     below += [Text(f"{names}: {warning}", style="dim") for warning, names in warnings.items()]
     return Group(grid, *below)
