@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torchgauge.measure.doctor.examine import Examination, examine
+from torchgauge.measure.doctor.examination import Examination, examine
 from torchgauge.measure.doctor.screen import as_json, render
 
 __all__ = ["Examination", "as_json", "examine", "render"]

@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from torchgauge.measure.doctor.examine import Examination
+from torchgauge.measure.doctor.examination import Examination
 from torchgauge.measure.doctor.findings import Finding, Level, share
 from torchgauge.measure.doctor.probe import SHOWN_ROUNDS
 from torchgauge.measure.doctor.reach import Reach
@@ -182,7 +182,7 @@ def _name(one: Reach, *, several: bool) -> str:
 def _interval(one: Reach) -> str:
     if one.low is None or one.high is None:
         return "no interval"
-    return f"{format_quantity(one.low, one.unit)} – {format_quantity(one.high, one.unit)}"
+    return f"± {share((one.high - one.low) / (2 * one.value))}"
 
 
 def _peak(one: Reach) -> str:
