@@ -82,6 +82,10 @@ def test_no_processes_where_there_is_no_proc(tmp_path: Path) -> None:
     assert processes(tmp_path) == {}
 
 
+def test_processes_of_one_name_are_added_up() -> None:
+    assert busiest({1: ("make", 1.0)}, {1: ("make", 2.0), 2: ("make", 1.0)}, 1.0) == [("make", 2.0)]
+
+
 def test_the_busiest_come_first_and_a_number_given_away_again_is_left_out() -> None:
     before = {1: ("idle", 5.0), 2: ("make", 1.0), 3: ("old", 9.0), 5: ("gone", 1.0)}
     after = {1: ("idle", 5.0), 2: ("make", 3.0), 3: ("new", 9.5), 4: ("born", 1.0)}

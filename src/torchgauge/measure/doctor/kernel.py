@@ -103,18 +103,20 @@ def processes(root: Path = Path("/"), own: int | None = None) -> Times:
 def busiest(before: Times, after: Times, seconds: float) -> list[tuple[str, float]]:
     """Give the processes that took processor time between two looks, in cores, the largest first.
 
+    Those of one name are added up.
+
     Args:
         before: the first look.
         after: the second.
         seconds: between them; more than 0.
 
     """
-    took = [
-        (name, (used - before.get(number, (name, 0.0))[1]) / seconds)
-        for number, (name, used) in after.items()
-        if before.get(number, (name,))[0] == name  # else its number was given away again
-    ]
-    return sorted((one for one in took if one[1] > 0), key=lambda one: (-one[1], one[0]))
+    took: dict[str, float] = {}
+    for number, (name, used) in after.items():
+        was, began = before.get(number, (name, 0.0))
+        if was == name and used > began:  # another name: its number was given away again
+            took[name] = took.get(name, 0.0) + (used - began) / seconds
+    return sorted(took.items(), key=lambda one: (-one[1], one[0]))
 
 
 def _text(path: Path) -> str:
