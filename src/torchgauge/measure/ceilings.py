@@ -24,7 +24,7 @@ from torchgauge.record.schema import Scalar
 
 ROUNDS = 5
 """Visits to each ceiling: clusters of its interval, which fewer would make wide."""
-LEAST_ROUNDS = 2
+LEAST_ROUNDS = 3
 LATE = 1.5
 """Past so many times the seconds meant for all, no further round is begun."""
 SECONDS = 2.5
