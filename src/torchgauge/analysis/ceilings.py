@@ -35,7 +35,7 @@ IMPOSSIBLE = 1.02
 STREAMS = ("copy", "read", "write", "update")
 PUBLISHED = {"float32": "fp32", "tf32": "tf32", "float16": "fp16", "bfloat16": "bf16", "int8": "int8"}
 """The peaks' names of our dtypes; all of float8 are fp8."""
-MULTIPROCESS = "a MIG slice is a part of a card: no peak is published for it"
+SLICE = "a MIG slice is a part of a card: no peak is published for it"
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,7 @@ class Ceilings:
 def published(card: Accelerator) -> Peaks | str:
     """Give the published peaks of an accelerator, or the reason why none are known."""
     if card.mig:
-        return MULTIPROCESS
+        return SLICE
     found = _chips().get(card.name)
     return found or f"no published peak is known of {card.name!r}"
 
