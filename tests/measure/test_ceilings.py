@@ -42,7 +42,7 @@ def names(found: list[trials.Trial]) -> list[str]:
 
 
 def test_the_largest_working_set_is_several_last_caches() -> None:
-    assert trials.working_sets(32 * MEBI, None) == [MEBI, 4 * MEBI, 16 * MEBI, 128 * MEBI]
+    assert trials.working_sets(32 * MEBI, None) == [size * MEBI for size in (1, 4, 16, 64, 128)]
     assert trials.working_sets(None, None) == trials.working_sets(trials.CACHE, None)
 
 
