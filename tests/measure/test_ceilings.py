@@ -42,7 +42,7 @@ def names(found: list[trials.Trial]) -> list[str]:
 
 
 def test_the_largest_working_set_is_several_last_caches() -> None:
-    assert trials.working_sets(32 * MEBI, None) == [MEBI, 4 * MEBI, 16 * MEBI, 128 * MEBI]
+    assert trials.working_sets(32 * MEBI, None) == [size * MEBI for size in (1, 4, 16, 64, 128)]
     assert trials.working_sets(None, None) == trials.working_sets(trials.CACHE, None)
 
 
@@ -173,6 +173,18 @@ def test_an_accelerator_adds_an_empty_launch_and_the_link_in_both_directions(cud
     assert cuda == ["launch", "pin", "pin"]
 
 
+def test_a_device_for_which_torch_pins_no_memory_has_one_link_each_way(
+    cuda: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device, "empty_kernel", lambda name: None)
+    found = names(trials.trials("mps:0", []))
+    assert [name for name in found if "memory=" in name] == [
+        "ceiling/to_device[mps:0,memory=pageable,size=4096]",
+        "ceiling/from_device[mps:0,memory=pageable,size=4096]",
+    ]
+    assert not any("launch" in name for name in found)
+
+
 def test_tf32_is_a_product_of_its_own_on_an_accelerator(cuda: list[str]) -> None:
     found = trials.trials("cuda:0", ["float32", "tf32"])
     products = [trial.case.id for trial in found if trial.case.name == "matmul"]
@@ -219,6 +231,7 @@ def test_each_ceiling_is_a_rate_with_an_interval_from_its_rounds(tiny: None) -> 
     mean = (11e-6 * 12e-6) ** 0.5
     assert largest.value == pytest.approx(2 * MEBI / mean)
     assert largest.low < 2 * MEBI / 12e-6 < 2 * MEBI / 11e-6 < largest.high
+    assert largest.reached == pytest.approx(2 * MEBI / 11e-6)
     assert largest.warnings == ["shaky", trials.CACHED]
     product = next(one for one in found if one.name == "matmul")
     assert (product.unit, product.dtype) == ("FLOP/s", "float32")
@@ -249,9 +262,9 @@ def test_a_busy_machine_gets_fewer_rounds_but_an_interval_all_the_same(tiny: Non
     found = trials.trials("cpu", [])
     ticks = itertools.count()  # a second at each look
     visited = list(ceilings.visits(found, 0.5, 5, 1, Rate(), now=lambda: float(next(ticks))))
-    assert Counter(one.round for one in visited) == {0: len(found), 1: len(found)}
+    assert Counter(one.round for one in visited) == dict.fromkeys(range(ceilings.LEAST_ROUNDS), len(found))
     ticks = itertools.count()
-    visited = list(ceilings.visits(found, 2.0, 5, 1, Rate(), now=lambda: float(next(ticks))))
+    visited = list(ceilings.visits(found, 4.0, 5, 1, Rate(), now=lambda: float(next(ticks))))
     assert {one.round for one in visited} == {0, 1, 2, 3, 4}
 
 
@@ -343,3 +356,14 @@ def test_what_can_not_be_measured_is_skipped_with_its_reason_and_stays_so(
         writing.close()
     skips = Counter((skip.case.name, skip.reason) for skip in read(tmp_path / "run.jsonl").skips)
     assert skips == {("matmul", str(error)): 3}
+
+
+def test_a_ceiling_that_raises_is_a_failure_and_the_run_goes_on(tiny: None, journal, tmp_path: Path) -> None:
+    writing = journal()
+    ceilings.into(writing, CASES, 1.0, 1, Rate("copy", ZeroDivisionError("no")), lambda _: None)
+    writing.close()
+    run = read(tmp_path / "run.jsonl")
+    assert {(line.case.name, line.stage, line.error) for line in run.failures} == {
+        ("copy", "measure", "ZeroDivisionError")
+    }
+    assert {line.case.name for line in run.ceilings} == {"read", "write", "update", "matmul", "operator"}

@@ -181,3 +181,17 @@ def test_a_rate_has_its_share_behind_it_only_where_there_is_a_ceiling(write) -> 
     run = held((at, 2 * 512**3 / 4.9e10, {"flop": 2.0 * 512**3}))
     assert "49%" in write([run])
     assert "49%" not in write([dataclasses.replace(run, ceilings=[])])
+
+
+def test_ceilings_that_are_badly_known_are_counted_above_the_tables() -> None:
+    run = held()
+    lines = [
+        msgspec.structs.replace(line, samples=[value * (1 + 9 * line.round) for value in line.samples])
+        if line.case.name == "operator"
+        else line
+        for line in run.ceilings
+    ]
+    (overview,) = overviews([dataclasses.replace(run, ceilings=lines)], summaries([run]))
+    assert [text for text in overview.cautions if "badly known" in text] == [
+        "1 of 17 ceilings is badly known, worse than ±50 %: the machine was busy, and shares may be too high."
+    ]

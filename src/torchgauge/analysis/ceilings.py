@@ -5,6 +5,7 @@
   has data of at least B/2, or it passes over them more than twice; so the streams that count are those
   over the largest working set of at most B/2, and over all larger ones. Data that fit a cache are so held
   against the cache, and only what fits none against the memory.
+- What a ceiling holds is its fastest round. Noise only takes away, and what was reached can be done.
 - A copy between host and device crosses a link that no case states: it is held against memory too, and
   the link's own rates stand among the ceilings.
 - Published peaks are those of `reference-accelerators.json`, for chips that its `nvml_name` names to the
@@ -19,22 +20,22 @@ from dataclasses import dataclass, field, replace
 from importlib import resources
 from typing import Any
 
-from torchgauge.estimate import Estimate, estimate, headline_quantile
+from torchgauge.estimate import Estimate, estimate, headline_quantile, quantile
 from torchgauge.record import Accelerator, Case, Measurement, Run, Work
 from torchgauge.record.ending import PRIMARY_METRICS
 from torchgauge.units import format_quantity
 
 TOLERANCE = 0.10
-"""How far a rate may be above the fast end of its ceiling's interval before it is flagged."""
-UNSURE = 2.0
-"""A ceiling of which an interval says that it may be more than twice as high holds nothing."""
+"""How far a rate may be above its ceiling before it is flagged."""
+UNSURE = 0.5
+"""Half an interval over its value, above which a ceiling is called badly known."""
 IMPOSSIBLE = 1.02
 """Of a published peak: 2 % for clocks above the one that the maker reckons with, and for rounding."""
 
 STREAMS = ("copy", "read", "write", "update")
 PUBLISHED = {"float32": "fp32", "tf32": "tf32", "float16": "fp16", "bfloat16": "bf16", "int8": "int8"}
 """The peaks' names of our dtypes; all of float8 are fp8."""
-MULTIPROCESS = "a MIG slice is a part of a card: no peak is published for it"
+SLICE = "a MIG slice is a part of a card: no peak is published for it"
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class Ceiling:
     unit: str
     """"FLOP/s", "B/s" or "s"."""
     found: Estimate
+    reached: float
+    """The rate (the seconds) of the fastest round: others were disturbed, and this is what can be done."""
     warnings: tuple[str, ...] = ()
 
     @property
@@ -60,9 +63,10 @@ class Ceiling:
         return " ".join(words) + (f", n = {params['n']}" if "n" in params else "")
 
     @property
-    def fast_end(self) -> float:
-        """The upper end of a rate's interval; the rate itself where there is none."""
-        return self.found.value if self.found.high is None else self.found.high
+    def unsure(self) -> bool:
+        """Whether its rounds differ so much that it is badly known."""
+        half = self.found.relative_half_width
+        return half is not None and half > UNSURE
 
 
 @dataclass(frozen=True)
@@ -189,16 +193,16 @@ class Ceilings:
         case = one.case
         peaks, shares = self.peaks.get(case.device), dict[str, float]()
         if peaks is not None and one.unit == "FLOP/s" and (peak := peaks.of(case.dtype)):
-            shares[f"in {case.dtype}"] = one.found.value / peak
+            shares[f"in {case.dtype}"] = one.reached / peak
         elif peaks is not None and case.params.get("size") == max(self._streams(case.device)):
-            shares["of its memory"] = one.found.value / peaks.memory
+            shares["of its memory"] = one.reached / peaks.memory
         return replace(one, warnings=(*self._impossible(case, shares), *one.warnings))
 
 
 def published(card: Accelerator) -> Peaks | str:
     """Give the published peaks of an accelerator, or the reason why none are known."""
     if card.mig:
-        return MULTIPROCESS
+        return SLICE
     found = _chips().get(card.name)
     return found or f"no published peak is known of {card.name!r}"
 
@@ -224,13 +228,15 @@ def _ceiling(pool: list[Measurement]) -> Ceiling:
     rounds: dict[int, list[float]] = {}
     for line in pool:
         rounds.setdefault(line.round, []).extend(line.samples)
-    found = estimate(list(rounds.values()), headline_quantile(first.case.device, first.unit))
+    leading = headline_quantile(first.case.device, first.unit)
+    found = estimate(list(rounds.values()), leading)
+    reached = min(quantile(values, leading) for values in rounds.values())
     amount = first.work.flop or first.work.bytes
     unit = first.unit
     if amount and first.metric in PRIMARY_METRICS:
-        unit, found = "FLOP/s" if first.work.flop else "B/s", found.rate(amount)
+        unit, found, reached = "FLOP/s" if first.work.flop else "B/s", found.rate(amount), amount / reached
     warnings = tuple(dict.fromkeys(warning for line in pool for warning in line.warnings))
-    return Ceiling(first.case, first.metric, unit, found, warnings)
+    return Ceiling(first.case, first.metric, unit, found, reached, warnings)
 
 
 @dataclass(frozen=True)
@@ -243,20 +249,16 @@ class _Held:
 
 
 def _against(amount: float, seconds: float, candidates: list[Ceiling]) -> _Held | None:
-    """Hold a rate against the fastest candidate; None where it is not known how fast that is."""
+    """Hold a rate against the fastest of the candidates; None where there is none."""
     if not candidates:
         return None
-    fastest = max(candidates, key=lambda one: one.found.value)
-    fast_end = max(one.fast_end for one in candidates)
-    share = amount / seconds / fastest.found.value
-    if fast_end > UNSURE * fastest.found.value:
-        return None
-    above = amount / seconds > (1 + TOLERANCE) * fast_end
+    fastest = max(candidates, key=lambda one: one.reached)
+    share = amount / seconds / fastest.reached
     sentence = (
         f"above the measured ceiling: {_percent(share)} of what {fastest.name} reached; the stated work is "
         "too much, or the ceiling was disturbed"
     )
-    return _Held(share, fastest.name, sentence if above else "")
+    return _Held(share, fastest.name, sentence if share > 1 + TOLERANCE else "")
 
 
 def _percent(share: float) -> str:

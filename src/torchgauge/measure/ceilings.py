@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from torchgauge.estimate import estimate, headline_quantile
+from torchgauge.estimate import estimate, headline_quantile, quantile
 from torchgauge.measure import device as devices
 from torchgauge.measure import settings
 from torchgauge.measure.instruments import Instrument, Observation, Visit
@@ -24,7 +24,7 @@ from torchgauge.record.schema import Scalar
 
 ROUNDS = 5
 """Visits to each ceiling: clusters of its interval, which fewer would make wide."""
-LEAST_ROUNDS = 2
+LEAST_ROUNDS = 3
 LATE = 1.5
 """Past so many times the seconds meant for all, no further round is begun."""
 SECONDS = 2.5
@@ -48,6 +48,8 @@ class Ceiling:
     value: float
     low: float | None
     high: float | None
+    reached: float
+    """The fastest round alone: what other work on the machine took least from."""
     warnings: list[str] = field(default_factory=list)
 
 
@@ -70,9 +72,14 @@ def measure(
         seed: of the order of the visits.
         instrument: looks at each; None for the time.
 
+    Returns:
+        One for each ceiling and metric; what the device can't do is left out.
+
     """
     seen: dict[tuple[str, str], list[tuple[Trial, Observation]]] = defaultdict(list)
     for visited in visits(trials(device, dtypes), seconds, rounds, seed, instrument or Time()):
+        if visited.error is not None and devices.unsupported(visited.error) is None:
+            raise visited.error
         for one in visited.seen:
             seen[visited.trial.case.id, one.metric].append((visited.trial, one))
     return [_ceiling(pairs) for pairs in seen.values()]
@@ -106,21 +113,24 @@ def into(
             continue
         for visited in visits(found, seconds / len(dtypes), ROUNDS, seed, instrument, journal.holds, note):
             case = visited.trial.case
-            if visited.reason is None:
+            error = visited.error
+            if error is None:
                 journal.measured(case, visited.round, CEILING, visited.trial.work, visited.seen)
+            elif reason := devices.unsupported(error):
+                journal.skipped(case, reason)
             else:
-                journal.skipped(case, visited.reason)
+                journal.failed(case, "measure", type(error).__name__, devices.first_line(error))
         devices.release(device)
 
 
 @dataclass(frozen=True)
 class Visited:
-    """One visit to a trial: what was seen, or the reason why the device can't do it."""
+    """One visit to a trial: what was seen, or the error that it raised."""
 
     trial: Trial
     round: int
     seen: list[Observation] = field(default_factory=list)
-    reason: str | None = None
+    error: Exception | None = None
 
 
 def visits(
@@ -133,7 +143,7 @@ def visits(
     note: Callable[[Case], None] = lambda _: None,
     now: Callable[[], float] = time.monotonic,
 ) -> Iterator[Visited]:
-    """Visit each trial once a round, in an order of its own; one that can't be done is visited once.
+    """Visit each trial once a round, in an order of its own; one that raises is not visited again.
 
     Args:
         found: what is measured.
@@ -160,11 +170,8 @@ def visits(
             try:
                 seen = _visit(trial, instrument, share, first=trial.case.id not in known)
             except Exception as error:
-                reason = devices.unsupported(error)
-                if reason is None:
-                    raise
                 left.remove(trial)
-                yield Visited(trial, round_, reason=reason)
+                yield Visited(trial, round_, error=error)
             else:
                 known.add(trial.case.id)
                 yield Visited(trial, round_, seen)
@@ -187,11 +194,13 @@ def _visit(trial: Trial, instrument: Instrument, seconds: float, *, first: bool)
 def _ceiling(pairs: Sequence[tuple[Trial, Observation]]) -> Ceiling:
     trial, first = pairs[0]
     case = trial.case
-    found = estimate([one.samples for _, one in pairs], headline_quantile(case.device, first.unit))
+    leading = headline_quantile(case.device, first.unit)
+    found = estimate([one.samples for _, one in pairs], leading)
+    reached = min(quantile(one.samples, leading) for _, one in pairs)
     amount = trial.work.flop or trial.work.bytes
     unit = "s"
     if amount and first.metric in PRIMARY_METRICS:
-        unit, found = "FLOP/s" if trial.work.flop else "B/s", found.rate(amount)
+        unit, found, reached = "FLOP/s" if trial.work.flop else "B/s", found.rate(amount), amount / reached
     return Ceiling(
         name=case.name,
         device=case.device,
@@ -202,5 +211,6 @@ def _ceiling(pairs: Sequence[tuple[Trial, Observation]]) -> Ceiling:
         value=found.value,
         low=found.low,
         high=found.high,
+        reached=reached,
         warnings=list(dict.fromkeys(sentence for _, one in pairs for sentence in one.warnings)),
     )

@@ -224,6 +224,11 @@ def memory_room(device: str) -> int | None:
     return int(torch.cuda.mem_get_info(device)[0]) if torch.device(device).type == "cuda" else None
 
 
+def pins(device: str) -> bool:
+    """Whether copies to and from the device gain by pinned memory, and torch can pin it."""
+    return torch.device(device).type in ("cuda", "xpu")
+
+
 def empty_kernel(device: str) -> Callable[[], None] | None:
     """Give a call that launches a kernel without work on the current device; None where torch has none."""
     return functools.partial(torch.cuda._sleep, 0) if torch.device(device).type == "cuda" else None

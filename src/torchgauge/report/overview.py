@@ -210,11 +210,11 @@ def _plausibility(run: Run, rows: pd.DataFrame) -> list[str]:
             more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
             listed = ", ".join(plain(name, 100) for name in names[:MOST_NAMED])
             cautions.append(f"{count(len(names), 'rate is', 'rates are')} {what}: {listed}{more}.")
-    unsure = sum(1 for one in measured if one.fast_end > UNSURE * one.found.value)
+    unsure = sum(one.unsure for one in measured)
     if unsure:
         cautions.append(
-            f"{unsure:,} of {count(len(measured), 'ceiling')} may be more than twice as high, by their own "
-            "intervals: no share is given of what that touches."
+            f"{unsure:,} of {count(len(measured), 'ceiling')} {'is' if unsure == 1 else 'are'} badly known, "
+            f"worse than ±{100 * UNSURE:.0f} %: the machine was busy, and shares may be too high."
         )
     return cautions
 
