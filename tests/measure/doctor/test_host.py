@@ -128,6 +128,12 @@ def test_what_the_machine_does_not_tell_is_unknown_with_a_reason(check: Any, fac
     assert found.cure is None
 
 
+def test_one_thread_can_not_be_made_fewer() -> None:
+    torch = msgspec.structs.replace(ENVIRONMENT.torch, threads=1)
+    found = host.quota(quiet(machine={"cpu_limit": 0.5}, torch=torch))
+    assert (found.value, found.cure) == ("0.50 cores for 1 thread", "raise the quota")
+
+
 def test_no_quota_is_no_throttling() -> None:
     facts = quiet(seen={"throttled_seconds": None}, lacks={"throttled_seconds": "no limit: no quota"})
     assert host.throttled(facts).level == "good"

@@ -46,7 +46,16 @@ def test_known_noise_gives_the_difference_that_the_formula_says(spread: float) -
     assert None not in found
     of_rounds = math.sqrt(2) * LEAST_OF_FOUR * spread  # of a difference of two such minima
     expected = smallest_difference(of_rounds, probe.SHOWN_ROUNDS)
-    assert fmean(found) == pytest.approx(expected, rel=0.12)  # 6 × 64 rounds: 4 % of standard error
+    assert fmean(found) == pytest.approx(expected, rel=0.18)  # 6 × 64 rounds: 6 % of standard error
+
+
+def test_a_few_disturbed_rounds_spoil_nothing() -> None:
+    # every 40th turn is three times as slow, both Blocks of it and those of the next turn
+    quiet = normal(0.01, 1)
+    disturbed = (one * (3.0 if number % 160 < 4 else 1.0) for number, one in enumerate(normal(0.01, 1)))
+    (clean,), (found,) = look(workload(quiet)), look(workload(disturbed))
+    assert clean.paired_difference is not None
+    assert found.paired_difference == pytest.approx(clean.paired_difference, rel=0.5)
 
 
 def test_a_machine_without_noise_tells_any_difference() -> None:
@@ -92,15 +101,15 @@ def test_a_clock_that_sees_no_time_pass_is_no_crash() -> None:
     assert found.paired_difference == 0.0
 
 
-def test_the_worst_workload_leads_and_those_without_a_figure_are_left_out() -> None:
+def test_the_worst_workload_leads_and_is_not_known_where_one_is_not() -> None:
     found = look(workload(normal(0.01, 1)), workload(normal(0.05, 2)))
     unknown = Precision(workload="x", paired_difference=None, moment_spread=None, rounds=4, moments=1)
 
     def pick(one: Precision) -> float | None:
         return one.paired_difference
 
-    assert probe.worst([*found, unknown], pick) == found[1].paired_difference
-    assert probe.worst([unknown], pick) is None
+    assert probe.worst(found, pick) == found[1].paired_difference
+    assert probe.worst([*found, unknown], pick) is None
     assert probe.worst([], pick) is None
 
 
@@ -108,7 +117,8 @@ def test_the_worst_workload_leads_and_those_without_a_figure_are_left_out() -> N
 def test_the_smallest_difference_is_found_with_a_power_of_80_percent(rounds: int, spread: float) -> None:
     difference = math.log1p(smallest_difference(spread, rounds))
     critical = stats.t.ppf(0.975, rounds - 1)
-    power = stats.nct.sf(critical, rounds - 1, difference * math.sqrt(rounds) / spread)
+    of_median = math.sqrt(math.pi / 2 / rounds) * spread  # its standard error, where rounds are many
+    power = stats.nct.sf(critical, rounds - 1, difference / of_median)
     assert power == pytest.approx(0.80, abs=0.03)
 
 

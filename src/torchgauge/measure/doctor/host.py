@@ -110,10 +110,11 @@ def quota(host: Host) -> Finding:
     if limit is None:
         why = host.unknown.get("machine.cpu_limit", "")
         return good("CPU quota", "none") if why.startswith("no limit") else unknown("CPU quota", why)
-    text = f"{significant(limit, 2)} cores for {threads} threads"
+    text = f"{significant(limit, 2)} cores for {_count(threads)}"
     if limit >= threads:
         return good("CPU quota", text)
-    return note("CPU quota", text, _threads(math.floor(limit), "raise the quota, or "))
+    fewer = max(1, math.floor(limit))
+    return note("CPU quota", text, "raise the quota" + f", or {_threads(fewer)}" * (fewer < threads))
 
 
 def throttled(host: Host) -> Finding:
@@ -138,7 +139,7 @@ def affinity(host: Host) -> Finding:
         return _unknown("affinity", host)
     text = f"{len(cores)} of {host.machine.cores_logical or '?'} cores"
     if len(cores) < threads:
-        return note("affinity", f"{text} for {threads} threads", _threads(len(cores)))
+        return note("affinity", f"{text} for {_count(threads)}", _threads(len(cores)))
     return good("affinity", text)
 
 
@@ -210,8 +211,12 @@ CHECKS: tuple[Callable[[Host], Finding], ...] = (
 )  # fmt: skip
 
 
-def _threads(count: int, before: str = "") -> str:
-    return f"{before}OMP_NUM_THREADS={max(1, count)}"
+def _count(threads: int) -> str:
+    return f"{threads} thread{'s' * (threads != 1)}"
+
+
+def _threads(count: int) -> str:
+    return f"OMP_NUM_THREADS={count}"
 
 
 def _seen(host: Host, name: str) -> float | None:

@@ -4,11 +4,13 @@ Both sides are the same call on the same memory, so that whatever differs betwee
 is four turns, A B B A or B A A B by turns; a turn is two Blocks of a few milliseconds. Each round gives
 the log of the ratio of the sides' fastest Blocks. From the spread s of these logs,
 
-    d = (t(0.975, k-1) + t(0.80, k-1)) · s / √k
+    d = (t(0.975, k-1) + t(0.80, k-1)) · √(π/2) · s / √k
 
-is the smallest difference, as a log, that k rounds find with a power of 80 % in a two-sided t test at
-5 % (the sample size of a paired comparison solved for the difference: S. A. Julious, Statistics in
-Medicine 23:1921-1986, 2004). It is shown for k = 20.
+is the smallest difference, as a log, that k rounds find with a power of 80 % in a two-sided test at 5 %
+(the sample size of a paired comparison solved for the difference: S. A. Julious, Statistics in Medicine
+23:1921-1986, 2004), where the comparison takes the median of its rounds: √(π/2) is what that costs on
+normal noise. So a few rounds that were disturbed spoil nothing, and s is 1.4826 times their median
+absolute deviation (Rousseeuw and Croux, J. Am. Stat. Assoc. 88:1273, 1993). It is shown for k = 20.
 
 What a comparison of one side after the other suffers is told by the other figure: the spread (standard
 deviation of the log) of the 5th percentile of the Blocks from one moment to the next. A moment is a few
@@ -20,7 +22,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from statistics import stdev
+from statistics import median, stdev
 
 from msgspec import Struct
 
@@ -89,14 +91,13 @@ def probe(workloads: Sequence[Workload], seconds: float, now: NowNs) -> list[Pre
         begin = now()
         for workload in workloads:
             workload.loops = BLOCK_MILLISECONDS * calibrate(workload.subject, workload.clock)
-        count = 0
-        while count < MOMENTS:
-            spent = (now() - begin) * 1e-9
-            if count and spent >= (seconds if count >= LEAST_MOMENTS else 2 * seconds):
-                break
+        for count in range(MOMENTS):
             for workload in workloads:
+                spent = (now() - begin) * 1e-9
+                enough = count >= LEAST_MOMENTS and workload is workloads[0] and spent >= seconds
+                if enough or (count and spent >= 2 * seconds):
+                    return [_precision(one) for one in workloads]
                 _moment(workload)
-            count += 1
     return [_precision(workload) for workload in workloads]
 
 
@@ -104,18 +105,26 @@ def smallest_difference(spread: float, rounds: int) -> float:
     """Give the smallest share by which two sides must differ to be told apart (the formula above).
 
     Args:
-        spread: standard deviation of the rounds' log ratios.
+        spread: of the rounds' log ratios; their standard deviation, were they normal.
         rounds: how many rounds the comparison takes, 2 or more.
 
     """
     degrees = rounds - 1
     power = _T80[degrees - 1] if degrees <= len(_T80) else 0.8416
-    return math.expm1((t_975(degrees) + power) * spread / math.sqrt(rounds))
+    return math.expm1((t_975(degrees) + power) * spread * math.sqrt(math.pi / 2 / rounds))
+
+
+def spread(values: Sequence[float]) -> float:
+    """Give the standard deviation of normal values, of which some may be something else."""
+    middle = median(values)
+    return 1.4826 * median(abs(value - middle) for value in values)
 
 
 def worst(found: Sequence[Precision], pick: Callable[[Precision], float | None]) -> float | None:
-    """Give the largest of a figure among the workloads; None where there is none."""
-    return max((value for one in found if (value := pick(one)) is not None), default=None)
+    """Give the largest of a figure among the workloads; None where one is not known, or there is none."""
+    figures = [pick(one) for one in found]
+    known = [figure for figure in figures if figure is not None]
+    return max(known) if known and len(known) == len(figures) else None
 
 
 def _moment(workload: Workload) -> None:
@@ -141,7 +150,7 @@ def _precision(workload: Workload) -> Precision:
     enough = len(workload.moments) >= LEAST_MOMENTS
     return Precision(
         workload=workload.name,
-        paired_difference=smallest_difference(stdev(workload.ratios), SHOWN_ROUNDS) if enough else None,
+        paired_difference=smallest_difference(spread(workload.ratios), SHOWN_ROUNDS) if enough else None,
         moment_spread=math.expm1(stdev(workload.moments)) if enough else None,
         rounds=len(workload.ratios),
         moments=len(workload.moments),

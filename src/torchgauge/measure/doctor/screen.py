@@ -80,7 +80,11 @@ def _head(found: Examination) -> Table:
     cores = f"{machine.cores_logical} cores" if machine.cores_logical else None
     facts = [machine.cpu, cores, format_quantity(machine.memory_bytes, "B"), machine.virtualization]
     cards = [f"{card.device} {card.name}" for card in found.environment.accelerators]
-    software = [f"torch {torch.version}", f"{torch.threads} threads", machine.python]
+    software = [
+        f"torch {torch.version}",
+        f"{torch.threads} thread{'s' * (torch.threads != 1)}",
+        machine.python,
+    ]
     rows = [(Text("machine", style="dim"), Text(_line(facts)))]
     rows += [(Text("device", style="dim"), Text(_line([card]))) for card in cards]
     rows.append((Text("software", style="dim"), Text(_line(software))))
