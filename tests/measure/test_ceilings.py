@@ -58,6 +58,11 @@ def test_working_sets_rise_and_stay_under_2_gib_and_an_eighth_of_what_is_left(ca
     assert room is None or sizes[-1] <= room / 8
 
 
+def test_a_little_more_memory_left_does_not_give_the_ceilings_other_ids() -> None:
+    assert trials.working_sets(MEBI, 100 * MEBI) == trials.working_sets(MEBI, 101 * MEBI)
+    assert trials.working_sets(None, 100 * MEBI)[-1] == 8 * MEBI
+
+
 def test_a_working_set_that_a_cache_may_hold_says_so(tiny: None, monkeypatch: pytest.MonkeyPatch) -> None:
     largest = [trial for trial in trials.trials("cpu", []) if trial.case.params.get("size") == MEBI]
     assert [trial.warnings for trial in largest] == [(trials.CACHED,)] * 4

@@ -95,8 +95,9 @@ def working_sets(cache: int | None, room: int | None) -> list[int]:
     """
     last = cache or CACHE
     main = min(max(MAIN_CACHES * last, LEAST_MAIN), MOST_MAIN)
-    if room is not None:
-        main = max(LEAST_STREAM, min(main, room // ROOM_SHARE))
+    if room is not None:  # a power of two: what is left changes from run to run, a ceiling's id should not
+        part = max(LEAST_STREAM, room // ROOM_SHARE)
+        main = min(main, 1 << (part.bit_length() - 1))
     sizes = [_even(int(last * share)) for share in OTHER_CACHES]
     return [*(size for size in sizes if LEAST_STREAM <= size <= main // 2), _even(main)]
 

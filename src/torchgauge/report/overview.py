@@ -203,7 +203,7 @@ def _plausibility(run: Run, rows: pd.DataFrame) -> list[str]:
     cautions = []
     for mark, what in (
         ("impossible:", "impossible, above the chip's published peak"),
-        ("above the measured ceiling:", "faster than its measured ceiling"),
+        ("above the measured ceiling:", "above the measured ceiling"),
     ):
         names = list(dict.fromkeys(name for name, said in marked if any(s.startswith(mark) for s in said)))
         if names:
