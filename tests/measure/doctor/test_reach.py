@@ -26,7 +26,7 @@ class Chip:
 
 def ceiling(name: str, device: str, dtype: str | None, unit: str, value: float, **params: Any) -> Ceiling:
     metric = params.pop("metric", "time")
-    return Ceiling(name, device, dtype, params, metric, unit, value, 0.9 * value, 1.1 * value)
+    return Ceiling(name, device, dtype, params, metric, unit, value, 0.9 * value, 1.1 * value, 1.1 * value)
 
 
 FOUND = [

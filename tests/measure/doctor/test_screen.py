@@ -39,6 +39,7 @@ def reach(name: str, device: str, dtype: str | None, unit: str, value: float, **
         "params": {},
         "low": 0.9 * value,
         "high": 1.1 * value,
+        "reached": 1.1 * value,
         "peak": None,
         "peak_source": "a cost or a link: no peak is stated for it",
         "warnings": [],
@@ -136,6 +137,6 @@ def test_the_keys_of_the_json_stay() -> None:
         "workload", "paired_difference", "moment_spread", "rounds", "moments",
     ]  # fmt: skip
     assert list(loaded["ceilings"][0]) == [
-        "name", "device", "dtype", "params", "unit", "value", "low", "high", "peak", "peak_source",
-        "warnings",
+        "name", "device", "dtype", "params", "unit", "value", "low", "high", "reached", "peak",
+        "peak_source", "warnings",
     ]  # fmt: skip

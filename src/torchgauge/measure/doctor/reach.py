@@ -52,6 +52,8 @@ class Reach(Struct, frozen=True, kw_only=True):
     value: float
     low: float | None
     high: float | None
+    reached: float
+    """The fastest round alone."""
     peak: float | None
     peak_source: str
     """Where the peak comes from; where there is none, why."""
@@ -109,6 +111,7 @@ def _beside(one: ceilings.Ceiling, environment: Environment, published: Publishe
         value=one.value,
         low=one.low,
         high=one.high,
+        reached=one.reached,
         peak=peak,
         peak_source=source,
         warnings=one.warnings,
