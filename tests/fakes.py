@@ -292,6 +292,7 @@ class FakeRun:
         monkeypatch.setattr(environment, "collect", lambda *_: surroundings)
         monkeypatch.setattr(rounds.instruments, "by_name", lambda _: self._instrument)
         monkeypatch.setattr(rounds.device, "current", self._make_current)
+        monkeypatch.setattr(rounds.ceilings, "into", lambda *_: None)
 
     def __call__(self, *arguments: str, rounds: int = 1, device: str = "cpu", budget: str = "quick") -> Any:
         """Run pytest with `--gauge-measure`."""

@@ -8,8 +8,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from torchgauge.estimate import quantile
 from torchgauge.record import (
+    CEILING,
     SCHEMA,
     Accelerator,
     Case,
@@ -121,6 +124,39 @@ def _line(
     )
 
 
+def ceilings(devices: Sequence[str] = ("cpu",), *, rounds: int = 5) -> list[Measurement]:
+    """Make the lines of the ceilings of devices, as fast as `grid` takes them to be, and 10 % more."""
+    found = []
+    for device in devices:
+        fast = device != "cpu"
+        rate, bandwidth = (2.2e13, 1.65e12) if fast else (1e11, 1.32e10)
+        main = (256 if fast else 128) * 2**20
+        trials: list[tuple[Case, float, Work]] = [
+            (_ceiling("operator", device), 4e-7, Work(flop=0.0, bytes=0.0))
+        ]
+        for size, factor in ((main // 32, 4.0), (main, 1.0)):
+            for name, share in (("copy", 0.8), ("read", 0.9), ("write", 0.7), ("update", 1.0)):
+                moved = 2.0 * size if name == "update" else float(size)
+                at = _ceiling(name, device, size=size)
+                trials.append((at, moved / (bandwidth * factor * share), Work(flop=0.0, bytes=moved)))
+        for dtype, size in SIZES.items():
+            for n in (512, 1024):
+                flop = 2.0 * n**3
+                at = _ceiling("matmul", device, dtype, n=n)
+                trials.append((at, flop / (rate * 4 / size), Work(flop=flop)))
+        for at, seconds, work in trials:
+            for round_ in range(rounds):
+                values = [seconds * (1 + 0.004 * ((round_ + block) % 3)) for block in range(6)]
+                metric, method = ("device_time", "device-events") if fast else ("time", "host-clock")
+                line = _line(at, metric, method, values, round_, 0, work, [])
+                found.append(msgspec.structs.replace(line, instrument=CEILING))
+    return found
+
+
+def _ceiling(name: str, device: str, dtype: str | None = None, **params: Scalar) -> Case:
+    return case(CEILING, name, device, dtype, **params)
+
+
 def grid(devices: Sequence[str] = ("cpu",)) -> Iterable[tuple[Case, float, dict[str, Any]]]:
     """Give cases of many shapes with plausible times: launch cost + FLOP / rate + bytes / bandwidth."""
     for device in devices:
@@ -212,6 +248,7 @@ def run(
     cases: Iterable[tuple[Case, float, dict[str, Any]]] | None = None,
     failures: Sequence[Failure] | None = None,
     skips: Sequence[Skip] | None = None,
+    with_ceilings: bool = False,
     seed: int = 1,
 ) -> Run:
     """Make a whole run; the same arguments give the same run."""
@@ -243,6 +280,7 @@ def run(
         failures=list(failures),
         skips=list(skips),
         end=end if finished else None,
+        ceilings=ceilings(devices) if with_ceilings else [],
     )
 
 
@@ -345,7 +383,14 @@ def write(one: Run, folder: Path) -> Path:
     """Write a run as a run file and give its path."""
     path = folder / one.path.name
     writer = RunWriter(path)
-    for line in (one.header, *one.measurements, *one.failures, *one.skips, *([one.end] if one.end else [])):
+    for line in (
+        one.header,
+        *one.ceilings,
+        *one.measurements,
+        *one.failures,
+        *one.skips,
+        *([one.end] if one.end else []),
+    ):
         writer.append(line)
     writer.close()
     return path

@@ -140,3 +140,9 @@ def _log_noise(random: np.random.Generator, rounds: int, blocks: int, correlatio
 def _long(correlation: float) -> np.ndarray:
     """Rounds enough to know what a round's quantile is on the average."""
     return 1e-5 * np.exp(_log_noise(np.random.default_rng(1), 40_000, 24, correlation))
+
+
+def test_a_rate_turns_the_interval_round() -> None:
+    found = Estimate(2.0, 1.0, 4.0, 5).rate(8.0)
+    assert (found.low, found.value, found.high, found.clusters) == (2.0, 4.0, 8.0, 5)
+    assert Estimate(2.0, None, None, 1).rate(8.0) == Estimate(4.0, None, None, 1)

@@ -163,7 +163,7 @@ def test_the_plugin_is_light_in_every_pytest_run_of_its_users() -> None:
     assert python(f"import torchgauge.plugin\n{LIGHT}").split() == []
 
 
-@pytest.mark.parametrize("command", ["", "run", "show", "report", "export"])
+@pytest.mark.parametrize("command", ["", "run", "show", "report", "export", "doctor"])
 def test_help_is_light(command: str) -> None:
     arguments = ["torchgauge", *command.split(), "--help"]
     printed = python(

@@ -22,7 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command.
 
     Returns:
-        The exit code: 0 fine, 1 a case failed, 2 usage or unreadable input, 130 interrupted.
+        The exit code: 0 fine, 1 a case failed, 2 usage or unreadable input, 4 conditions too poor to
+        judge, 130 interrupted.
 
     """
     _open_streams()
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"torchgauge: error: {error}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
-        side = "run" if options.command == "run" else "report"
+        side = "run" if options.command in ("run", "doctor") else "report"
         print(f"torchgauge: error: {error.name} is missing; {_extra(side)}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # `torchgauge show … | head`
@@ -96,6 +97,8 @@ def run(options: argparse.Namespace) -> int:
             instruments=options.instruments or ["time"],
             processes=options.processes or 1,
             seed=options.seed,
+            threads=options.threads,
+            ceilings=not options.no_ceilings,
             collect_only=bool(options.collect_only),
             pytest_args=options.pytest_args,
         )
@@ -183,6 +186,35 @@ def export(options: argparse.Namespace) -> int:
     return 0
 
 
+def doctor(options: argparse.Namespace) -> int:
+    """Look at this machine: what disturbs it, what to mend, and how fine a difference it can tell."""
+    import contextlib
+    import shutil
+
+    def say(line: str) -> None:
+        with contextlib.suppress(OSError):  # a full disk behind 2>file costs the notes alone
+            print(line, file=sys.stderr, flush=True)
+
+    say("looking at the machine: about 12 s")
+    try:
+        from torchgauge.analysis.ceilings import published
+        from torchgauge.measure import device
+        from torchgauge.measure.doctor import as_json, examine, render
+    except ModuleNotFoundError:
+        raise
+    except (ImportError, OSError) as error:
+        raise TorchgaugeError(f"torch can't be imported: {error}; try: python -c 'import torch'") from None
+
+    found = examine(device.resolve(options.device or "auto"), published, say)
+    if options.format == "json":
+        sys.stdout.write(as_json(found))
+    else:
+        terminal = sys.stdout.isatty()
+        width = shutil.get_terminal_size((100, 40)).columns
+        sys.stdout.write(render(found, width, colour=terminal and not os.environ.get("NO_COLOR")))
+    return 4 if found.verdict == "poor" else 0
+
+
 def _extra(side: str) -> str:
     return f"install torchgauge with its extra {side!r}, in a checkout: pip install '.[{side}]'"
 
@@ -209,7 +241,7 @@ def _read(names: Sequence[str]) -> list[Run]:
 
 _RUN_ONLY = (
     "device", "dtype", "keyword", "budget", "rounds", "processes", "seed", "collect_only",
-    "results", "instruments",
+    "results", "instruments", "threads", "no_ceilings",
 )  # fmt: skip
 
 
@@ -221,6 +253,15 @@ def _positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number of 1 or more")
     return value
+
+
+def _threads(text: str) -> int:
+    from torchgauge.measure.threads import parse
+
+    try:
+        return parse(text)
+    except TorchgaugeError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _instruments(text: str) -> list[str]:
@@ -272,6 +313,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--rounds", type=_positive, metavar="N", help="passes over all cases (default: by budget)")
     add("--processes", type=_positive, metavar="N", help="fresh processes, each with all rounds (default: 1)")
+    add(
+        "--threads",
+        type=_threads,
+        metavar="N",
+        help="threads on the CPU within an operator: a number, or all (default: torch's own choice)",
+    )
+    add(
+        "--no-ceilings",
+        action="store_true",
+        default=None,
+        help="don't measure what the devices can do at the most (rates have no share then)",
+    )
     add("--seed", type=int, metavar="N", help="seed of the order of the cases (default: drawn, and stored)")
     add("--results", metavar="DIR", help="folder of the run file (default: results)")
     add("--resume", metavar="RUN", help="complete an interrupted run file")
@@ -295,4 +348,10 @@ def _parser() -> argparse.ArgumentParser:
         "--format", choices=("csv", "parquet", "pytest-benchmark"), required=True, help="what to write"
     )
     made.add_argument("-o", "--output", metavar="FILE", help="file to write (default: beside the run file)")
+
+    made = command("doctor", doctor, "torchgauge doctor --device cuda")
+    made.add_argument(
+        "--device", metavar="LIST", help="auto (the default), all, or a list such as cpu,cuda:1"
+    )
+    made.add_argument("--format", choices=("text", "json"), default="text", help="default: %(default)s")
     return parser

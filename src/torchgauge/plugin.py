@@ -57,6 +57,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="time",
         help=f"how to look at each case: {', '.join(_INSTRUMENTS)} (default: %(default)s)",
     )
+    add(
+        "--gauge-threads",
+        metavar="N",
+        help="threads within an operator on the CPU: a number, or all (default: torch's own choice)",
+    )
+    add("--gauge-no-ceilings", action="store_true", help="don't measure what the devices can do at the most")
     add("--gauge-rounds", type=int, metavar="N", help="passes over all cases (default: by budget)")
     add("--gauge-seed", type=int, metavar="N", help="seed of the order of the cases (default: drawn)")
     add("--gauge-processes", type=int, metavar="N", default=1, help=f"fresh processes of the run {_HIDDEN}")

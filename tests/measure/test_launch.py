@@ -38,7 +38,7 @@ def bench_segfaults(gauge):
 def bench_sound(gauge):
     gauge(int)
 """
-QUICK = ("--rounds", "1", "--budget", "quick", "--device", "cpu")
+QUICK = ("--rounds", "1", "--budget", "quick", "--device", "cpu", "--no-ceilings")
 
 
 def start(folder: Path, *words: str, **options) -> subprocess.Popen[str]:
@@ -433,3 +433,29 @@ time.sleep(60)
     assert done.code == 130
     assert errors(done.error) == []
     assert list((tmp_path / "results").iterdir()) == []
+
+
+def test_ceilings_come_before_the_cases_and_threads_are_kept_when_the_run_is_resumed(tmp_path: Path) -> None:
+    text = "import os\n\ndef bench_it(gauge):\n"
+    text += "    print(os.environ['OMP_NUM_THREADS'], file=open('said', 'a'))\n"
+    project(tmp_path, a=text + "    gauge(int)\n")
+    done = finish(start(tmp_path, "bench", *QUICK[:-1], "--threads", "1"))
+    assert done.code == 0, done.error
+    path = the_file(tmp_path)
+    run = read(path)
+    environment, config = run.header.environment, run.header.config
+    assert (environment.torch.threads, config.threads, config.ceilings) == (1, 1, True)
+    assert environment.variables["MKL_NUM_THREADS"] == "1"
+    assert run.end.measured == 1
+    assert {line.case.name for line in run.ceilings} == {"copy", "read", "write", "update", "operator"}
+    lines = path.read_bytes().splitlines(keepends=True)
+    first = next(index for index, line in enumerate(lines) if b'"instrument":"time"' in line)
+    assert first == len(run.ceilings) + 1
+    assert "Ceilings" in done.out
+    path.write_bytes(b"".join(lines[:first]))
+    done = finish(start(tmp_path, "--resume", str(path)))
+    assert done.code == 0, done.error
+    resumed = read(path)
+    assert resumed.ceilings == run.ceilings
+    assert len(resumed.measurements) == len(run.measurements)
+    assert (tmp_path / "said").read_text().split() == ["1", "1"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from torchgauge.measure.machine import read_machine
+from torchgauge.measure.machine import all_caches, memory_room, read_machine
 from torchgauge.measure.reasons import Reasons
 from torchgauge.record import Machine
 
@@ -284,3 +284,62 @@ def test_a_quota_that_makes_no_sense_is_unknown(root: Path, lay: Lay) -> None:
     machine, unknown = seen(root)
     assert machine.cpu_limit is None
     assert unknown["machine.cpu_limit"].startswith("ValueError")
+
+
+# --- for the ceilings ---
+
+
+def cache(cpu: int, index: int, level: str, size: str, shared: str, kind: str = "Unified") -> dict[str, str]:
+    folder = f"{CPU}/cpu{cpu}/cache/index{index}"
+    return {
+        f"{folder}/level": level,
+        f"{folder}/type": kind,
+        f"{folder}/size": size,
+        f"{folder}/shared_cpu_list": shared,
+    }
+
+
+def test_all_last_caches_are_added_up_each_once(root: Path, lay: Lay) -> None:
+    for cpu, shared in enumerate(["0-1", "0-1", "2-3", "2-3"]):
+        lay(cache(cpu, 3, "3", "32768K", shared) | cache(cpu, 2, "2", "512K", str(cpu)))
+    assert all_caches(root) == 64 * 2**20
+
+
+def test_caches_that_the_kernel_does_not_tell_are_unknown(root: Path, lay: Lay) -> None:
+    assert all_caches(root) is None
+    lay(cache(0, 0, "1", "64K", "0", "Instruction") | cache(0, 1, "one", "64K", "0"))
+    lay({f"{CPU}/cpu1/cache/index0/size": "32K"})
+    assert all_caches(root) is None
+
+
+@pytest.mark.parametrize(
+    ("files", "room"),
+    [
+        ({}, 1000 * 1024),
+        ({"pod/memory.max": "max", "pod/memory.current": "5"}, 1000 * 1024),
+        ({"pod/memory.max": "9000", "pod/memory.current": "4000"}, 5000),
+        ({"pod/box/memory.max": "9000", "pod/box/memory.current": "2000", "pod/memory.max": "max"}, 7000),
+        ({"pod/memory.max": "4000", "pod/memory.current": "9000"}, 0),
+        (
+            {"memory/pod/box/memory.limit_in_bytes": "800", "memory/pod/box/memory.usage_in_bytes": "1"},
+            1000 * 1024,
+        ),
+    ],
+)
+def test_the_room_in_memory_is_the_least_of_the_machines_and_its_groups(
+    root: Path, lay: Lay, files: dict[str, str], room: int
+) -> None:
+    lay({"proc/meminfo": "MemTotal: 2000 kB\nMemAvailable: 1000 kB", "proc/self/cgroup": "0::/pod/box"})
+    lay({f"{GROUPS}/{name}": text for name, text in files.items()})
+    assert memory_room(root) == room
+
+
+def test_the_first_version_of_control_groups_limits_memory_too(root: Path, lay: Lay) -> None:
+    folder = f"{GROUPS}/memory/docker"
+    lay({"proc/self/cgroup": "5:memory:/docker\n4:cpu,cpuacct:/docker"})
+    lay({f"{folder}/memory.limit_in_bytes": "800", f"{folder}/memory.usage_in_bytes": "300"})
+    assert memory_room(root) == 500
+
+
+def test_a_machine_that_tells_nothing_of_its_memory_has_no_known_room(root: Path) -> None:
+    assert memory_room(root) is None

@@ -106,6 +106,12 @@ class FakeNvml:
     def nvmlDeviceGetCurrPcieLinkWidth(self, handle: str) -> int:
         return self._ask(handle, "nvmlDeviceGetCurrPcieLinkWidth", 8)
 
+    def nvmlDeviceGetPowerManagementDefaultLimit(self, handle: str) -> int:
+        return self._ask(handle, "nvmlDeviceGetPowerManagementDefaultLimit", 700_000)
+
+    def nvmlDeviceGetIndex(self, handle: str) -> int:
+        return self._ask(handle, "nvmlDeviceGetIndex", 3)
+
     def nvmlDeviceGetTotalEnergyConsumption(self, handle: str) -> int:
         return self._ask(handle, "nvmlDeviceGetTotalEnergyConsumption", 1_234_567)
 
@@ -340,6 +346,14 @@ def test_the_energy_counter_is_read_in_joules_or_says_why_not() -> None:
     silent = FakeNvml({"nvmlDeviceGetTotalEnergyConsumption": NVMLError("Not Supported")})
     with pytest.raises(Unknown, match="does not offer it"):
         nvml.Card(UUID, lambda: silent).joules()
+
+
+def test_the_default_limit_and_the_number_of_a_card_are_read_or_it_says_why_not() -> None:
+    card = nvml.Card(UUID, lambda: FakeNvml())
+    assert (card.default_power_watts(), card.index()) == (700.0, 3)
+    silent = FakeNvml({"nvmlDeviceGetIndex": NVMLError("Not Supported")})
+    with pytest.raises(Unknown, match="does not offer it"):
+        nvml.Card(UUID, lambda: silent).index()
 
 
 def test_the_words_for_throttle_reasons_stand_for_the_real_librarys_bits() -> None:

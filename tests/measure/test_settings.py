@@ -134,3 +134,13 @@ def test_what_a_fixture_has_set_stays_for_the_cases_under_it() -> None:
         assert torch.get_default_dtype() == torch.float64
     finally:
         torch.set_default_dtype(before)
+
+
+def test_threads_are_set_for_all_that_follows() -> None:
+    before = torch.get_num_threads()
+    try:
+        settings.use_threads(1)
+        assert settings.torch.get_num_threads() == 1
+    finally:
+        settings.use_threads(before)
+    assert torch.get_num_threads() == before

@@ -45,7 +45,7 @@ def small() -> list[Run]:
         return [e for e in synthetic.grid(devices) if e[0].group in ("creation", "matmul", "mine")]
 
     return [
-        synthetic.run(cases=few(("cpu",))),
+        synthetic.run(cases=few(("cpu",)), with_ceilings=True),
         synthetic.run(
             ("cpu", "cuda:0"),
             cases=few(("cpu", "cuda:0")),
@@ -54,6 +54,7 @@ def small() -> list[Run]:
             rounds=2,
             processes=3,
             finished=False,
+            with_ceilings=True,
         ),
     ]
 

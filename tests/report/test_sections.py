@@ -11,6 +11,7 @@ import synthetic
 from torchgauge.analysis.frame import summaries
 from torchgauge.record import Part, Run
 from torchgauge.report import html, markdown
+from torchgauge.report.overview import overviews
 from torchgauge.report.sections import sections
 from torchgauge.report.tables import Notes, tables
 
@@ -123,3 +124,74 @@ def test_pages_show_the_sections_with_and_without_times(render, timed: bool) -> 
     for word in ("Memory", "Profile", "aten::op3", "all others"):
         assert word in text
     assert "Nothing was measured" not in text
+
+
+# Ceilings
+
+
+def held(*cases, devices=("cpu",), card: str = "Example GPU") -> Run:
+    run = synthetic.run(devices, cases=cases, failures=[], skips=[], with_ceilings=True)
+    environment = run.header.environment
+    cards = [msgspec.structs.replace(one, name=card) for one in environment.accelerators]
+    environment = msgspec.structs.replace(environment, accelerators=cards)
+    return dataclasses.replace(run, header=msgspec.structs.replace(run.header, environment=environment))
+
+
+def test_ceilings_are_a_section_with_a_table_a_kind() -> None:
+    run = held(devices=("cpu", "cuda:0"), card="NVIDIA H200")
+    (section,) = sections([run], summaries([run]), {run.id: "A"})
+    assert section.title == "Ceilings"
+    shown = [(table.name, table.constants) for table in section.tables]
+    assert shown == [
+        ("memory", "cpu"), ("matmul", "cpu"), ("calls", "cpu"),
+        ("memory", "cuda:0"), ("matmul", "cuda:0"), ("calls", "cuda:0"),
+        ("published", "cuda:0 · NVIDIA H200 SXM"),
+    ]  # fmt: skip
+    memory = section.tables[0]
+    assert memory.columns == ("copy", "read", "write", "update")
+    assert [names for names, _ in memory.rows] == [("4 MiB",), ("128 MiB",)]
+    assert memory.rows[1][1][3].value == "13.2 GB/s"
+
+
+def test_a_run_without_ceilings_has_no_such_section() -> None:
+    run = synthetic.run()
+    assert sections([run], summaries([run]), {run.id: "A"}) == []
+
+
+def test_a_card_without_a_published_peak_is_said_to_have_none() -> None:
+    run = held(devices=("cpu", "cuda:0"))
+    (section,) = sections([run], summaries([run]), {run.id: "A"})
+    assert "cuda:0: no published peak is known of 'Example GPU'." in section.about
+
+
+def test_rates_that_can_not_be_are_named_above_the_tables() -> None:
+    fast = synthetic.case("matmul", "square", "cuda:0", n=512)
+    run = held((fast, 1e-6, {"flop": 2.0 * 512**3}), devices=("cpu", "cuda:0"), card="NVIDIA H200")
+    (overview,) = overviews([run], summaries([run]))
+    said = [text for text in overview.cautions if fast.id in text]
+    assert [text.split(":")[0] for text in said] == [
+        "1 rate is impossible, above the chip's published peak",
+        "1 rate is above the measured ceiling",
+    ]
+
+
+@pytest.mark.parametrize("write", [markdown.render, html.render])
+def test_a_rate_has_its_share_behind_it_only_where_there_is_a_ceiling(write) -> None:
+    at = synthetic.case("matmul", "square", n=512)
+    run = held((at, 2 * 512**3 / 4.9e10, {"flop": 2.0 * 512**3}))
+    assert "49%" in write([run])
+    assert "49%" not in write([dataclasses.replace(run, ceilings=[])])
+
+
+def test_ceilings_that_are_badly_known_are_counted_above_the_tables() -> None:
+    run = held()
+    lines = [
+        msgspec.structs.replace(line, samples=[value * (1 + 9 * line.round) for value in line.samples])
+        if line.case.name == "operator"
+        else line
+        for line in run.ceilings
+    ]
+    (overview,) = overviews([dataclasses.replace(run, ceilings=lines)], summaries([run]))
+    assert [text for text in overview.cautions if "badly known" in text] == [
+        "1 of 17 ceilings is badly known, worse than ±50 %: the machine was busy, and shares may be too high."
+    ]

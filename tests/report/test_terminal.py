@@ -16,7 +16,7 @@ def shown(runs, width=100, **options) -> str:
 
 
 def test_a_run_looks_as_agreed(golden):
-    golden("terminal.txt", shown([synthetic.run()]))
+    golden("terminal.txt", shown([synthetic.run(with_ceilings=True)]))
 
 
 def test_two_runs_stand_side_by_side(small, golden):

@@ -15,7 +15,8 @@ from typing import Any
 
 import pandas as pd
 
-from torchgauge.estimate import Estimate, estimate
+from torchgauge.analysis.ceilings import Ceilings
+from torchgauge.estimate import Estimate, estimate, headline_quantile
 from torchgauge.pace import Paces, calm_samples
 from torchgauge.record import Case, Failure, Measurement, Run
 
@@ -55,6 +56,10 @@ SUMMARY_COLUMNS: dict[str, str] = {
     "flop_per_second": "float64",
     "bytes_per_second": "float64",
     "items_per_second": "float64",
+    "ceiling": "str",
+    "flop_share": "float64",
+    "bytes_share": "float64",
+    "peak_share": "float64",
     "warnings": "object",
     "stop": "str",
     "failed": "bool",
@@ -94,6 +99,10 @@ def summaries(runs: Iterable[Run]) -> pd.DataFrame:
     second of the headline; a rate is missing where no work is stated and for metrics that are not the
     time of the work (`first_call`, `submit_time`, a profiler's times).
 
+    `flop_share` and `bytes_share` are the rates over the measured ceilings of the run, and `ceiling` names
+    the one that the case comes nearest to; `peak_share` is the greater share of the chip's published
+    peaks (`torchgauge.analysis.ceilings`). The ceilings themselves are no cases and have no row.
+
     `params` holds a dict, `warnings` a list of sentences. `failed` marks a case that raised in any
     round; one that left no measurement has a row with the metric missing, its failure among the
     warnings. Skipped cases have no row.
@@ -103,8 +112,10 @@ def summaries(runs: Iterable[Run]) -> pd.DataFrame:
         raised = {failure.case.id for failure in run.failures}
         pools = _pools(run.measurements)
         undisturbed = _undisturbed(run)
+        held = Ceilings(run)
         rows += [
-            _summary_row(run, pool, undisturbed, failed=pool[0].case.id in raised) for pool in pools.values()
+            _summary_row(run, pool, undisturbed, held, failed=pool[0].case.id in raised)
+            for pool in pools.values()
         ]
         measured = {case for case, *_ in pools}
         rows += [
@@ -152,11 +163,6 @@ def with_params(frame: pd.DataFrame) -> pd.DataFrame:
             [params.get(name) for params in frame["params"]], index=frame.index, dtype="object"
         )
     return spread
-
-
-def headline_quantile(device: str, unit: str) -> float:
-    """Give the quantile that leads: 0.05 for seconds on the CPU, else 0.5."""
-    return 0.05 if unit == "s" and device.partition(":")[0] == "cpu" else 0.5
 
 
 def distinct(sentences: Iterable[str]) -> list[str]:
@@ -208,7 +214,12 @@ def _identity(run: Run, case: Case) -> dict[str, Any]:
 
 
 def _summary_row(
-    run: Run, pool: Sequence[Measurement], undisturbed: dict[int, float | None], *, failed: bool
+    run: Run,
+    pool: Sequence[Measurement],
+    undisturbed: dict[int, float | None],
+    held: Ceilings,
+    *,
+    failed: bool,
 ) -> dict[str, Any]:
     first = pool[0]
     calm = _clusters(pool, undisturbed)
@@ -253,6 +264,15 @@ def _summary_row(
     timed = timed and headline.value > 0
     for amount in ("flop", "bytes", "items"):
         row[f"{amount}_per_second"] = row[amount] / headline.value if timed and row[amount] else None
+    if timed:
+        shares = held.hold(first.case, work, headline.value)
+        row |= {
+            "ceiling": shares.ceiling,
+            "flop_share": shares.flop,
+            "bytes_share": shares.bytes,
+            "peak_share": shares.peak,
+            "warnings": distinct([*shares.warnings, *row["warnings"]]),
+        }
     return row
 
 

@@ -22,14 +22,16 @@ class Budget:
     half_width: float
     dtypes: int | None
     """How many of a benchmark's dtypes are measured by default; None for all."""
+    ceilings: float
+    """For the visits to the ceilings, before the cases; part of `seconds`."""
 
 
 BUDGETS = {
     budget.name: budget
     for budget in (
-        Budget("quick", 46.0, 3, 0.010, 0.25, 0.02, 1),
-        Budget("standard", 240.0, 5, 0.020, 0.50, 0.01, 2),
-        Budget("thorough", None, 10, 0.050, 0.50, 0.005, None),
+        Budget("quick", 46.0, 3, 0.010, 0.25, 0.02, 1, 1.5),
+        Budget("standard", 240.0, 5, 0.020, 0.50, 0.01, 2, 4.0),
+        Budget("thorough", None, 10, 0.050, 0.50, 0.005, None, 10.0),
     )
 }
 ORDER = tuple(BUDGETS)

@@ -195,6 +195,45 @@ def synchronizer(device: str) -> Callable[[], None] | None:
     return module.synchronize if kind == "mps" else lambda: module.synchronize(device)
 
 
+def occupy(device: str, seconds: float) -> None:
+    """Give an accelerator work for about that long, for its link too, and return at once.
+
+    Raises:
+        RuntimeError: the device has no memory left for 2 × 64 MiB.
+
+    """
+    host = torch.empty(2**26, dtype=torch.uint8)
+    if device.startswith("cuda"):
+        host = host.pin_memory()
+    there = torch.empty_like(host, device=device)
+    # 64 MiB take some 1.2 ms over the widest link in use, and longer over others
+    for _ in range(max(1, round(seconds / 1.2e-3))):
+        there.copy_(host, non_blocking=True)
+
+
+def cache_bytes(device: str) -> int | None:
+    """Tell the size of an accelerator's last cache; None where torch does not."""
+    if torch.device(device).type != "cuda":
+        return None
+    size = getattr(torch.cuda.get_device_properties(device), "L2_cache_size", None)
+    return int(size) if size else None
+
+
+def memory_room(device: str) -> int | None:
+    """Tell how many bytes an accelerator has left; None where torch does not."""
+    return int(torch.cuda.mem_get_info(device)[0]) if torch.device(device).type == "cuda" else None
+
+
+def pins(device: str) -> bool:
+    """Whether copies to and from the device gain by pinned memory, and torch can pin it."""
+    return torch.device(device).type in ("cuda", "xpu")
+
+
+def empty_kernel(device: str) -> Callable[[], None] | None:
+    """Give a call that launches a kernel without work on the current device; None where torch has none."""
+    return functools.partial(torch.cuda._sleep, 0) if torch.device(device).type == "cuda" else None
+
+
 def activities(device: str) -> list[ProfilerActivity]:
     """Choose what torch's profiler looks at: the host, and the device where the profiler knows it."""
     wanted = {"cuda": "CUDA", "xpu": "XPU"}.get(torch.device(device).type)

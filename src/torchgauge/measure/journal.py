@@ -137,6 +137,8 @@ class Journal:
                 "start a new run"
             )
         self.seconds_before = seconds_before(run)
+        for line in run.ceilings:
+            self._held.add((line.case.id, line.process, line.round))
         for line in run.measurements:
             self._held.add((line.case.id, line.process, line.round))
             if line.metric in PRIMARY_METRICS:

@@ -22,7 +22,7 @@ from pathlib import Path
 import msgspec
 
 from torchgauge.errors import TorchgaugeError
-from torchgauge.measure import valgrind
+from torchgauge.measure import threads, valgrind
 from torchgauge.measure.crumb import DONE, ENDED, IMPORTING, INTERRUPTED, NOTHING, REFUSED, STOPPED
 from torchgauge.measure.schedule import passes
 from torchgauge.record import Case, Failure, Run, RunWriter, read, run_file_name
@@ -42,6 +42,8 @@ class Request:
     instruments: list[str] = field(default_factory=lambda: ["time"])
     processes: int = 1
     seed: int | None = None
+    threads: int | None = None
+    ceilings: bool = True
     collect_only: bool = False
     pytest_args: list[str] = field(default_factory=list)
 
@@ -107,6 +109,8 @@ def _request_of(run: Run) -> Request:
         instruments=config.instruments,
         processes=config.processes,
         seed=config.seed,
+        threads=config.threads,
+        ceilings=config.ceilings,
         pytest_args=config.pytest_args,
     )
 
@@ -179,7 +183,7 @@ def _worker(request: Request, crumb: Path, process: int, path: Path, extra: list
     # The options of a project's own pytest runs (coverage, xdist) would be measured too
     command += ["-o", "addopts=", "--continue-on-collection-errors", "-p", "no:cacheprovider"]
     command += [*request.paths, *request.pytest_args]
-    variables = _environment()
+    variables = _environment(request.threads)
     counts = passes(request.instruments, request.processes)[process] == "instructions"
     if counts and not extra and valgrind.missing() is None:
         command = [*valgrind.command(crumb.parent), *command]
@@ -214,10 +218,12 @@ def _options(request: Request) -> list[str]:
     words = ["--gauge-device", request.device, "--gauge-budget", request.budget]
     words += ["--gauge-processes", str(request.processes)]
     words += ["--gauge-instruments", ",".join(request.instruments)]
+    words += [] if request.ceilings else ["--gauge-no-ceilings"]
     for option, value in (
         ("--gauge-dtype", request.dtype),
         ("--gauge-rounds", request.rounds),
         ("--gauge-seed", request.seed),
+        ("--gauge-threads", request.threads),
         ("-k", request.keyword),
     ):
         if value is not None:
@@ -225,7 +231,7 @@ def _options(request: Request) -> list[str]:
     return words
 
 
-def _environment() -> dict[str, str]:
+def _environment(count: int | None) -> dict[str, str]:
     """Give the worker our environment; a checkout that is not installed must be found from it too."""
     here = str(Path(__file__).resolve().parents[2])
     path = (
@@ -235,7 +241,7 @@ def _environment() -> dict[str, str]:
     )
     # what PYTEST_ADDOPTS adds (coverage, xdist) would be measured too
     kept = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
-    return {**kept, "PYTHONPATH": os.pathsep.join(filter(None, path))}
+    return {**kept, **threads.variables(count), "PYTHONPATH": os.pathsep.join(filter(None, path))}
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import platform
 import re
 import sysconfig
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from pathlib import Path
 
 from torchgauge.measure.reasons import Reasons, Unknown, printable
@@ -27,6 +28,11 @@ _ARM = {
 }
 _SCALE = {"K": 2**10, "M": 2**20, "G": 2**30}
 _CPU = Path("sys/devices/system/cpu")
+_MEMORY_FILES = {
+    2: ("memory.max", "memory.current"),
+    1: ("memory.limit_in_bytes", "memory.usage_in_bytes"),
+}
+"""What a control group may take and has taken, by its version."""
 
 
 def read_machine(
@@ -119,8 +125,37 @@ def _physical(info: list[dict[str, str]], root: Path) -> int:
     return len(cores)
 
 
-def control_groups(root: Path) -> list[tuple[int, Path]]:
-    """Give the version and folder of this process's control groups for the CPU and of those above.
+def all_caches(root: Path = Path("/")) -> int | None:
+    """Add up the last-level caches of the machine in bytes; None where the kernel does not tell them."""
+    sizes: dict[int, dict[str, int]] = {}
+    for cache in (root / _CPU).glob("cpu[0-9]*/cache/index*"):
+        try:
+            found = re.fullmatch(r"(\d+)([KMG]?)", _text(cache / "size"))
+            if found and _text(cache / "type") != "Instruction":
+                sharing = _text(cache / "shared_cpu_list")
+                level = sizes.setdefault(int(_text(cache / "level")), {})
+                level[sharing] = int(found[1]) * _SCALE.get(found[2], 1)
+        except (OSError, ValueError):
+            continue
+    return sum(sizes[max(sizes)].values()) if sizes else None
+
+
+def memory_room(root: Path = Path("/")) -> int | None:
+    """Give the bytes of memory that a process can still take: the machine's, or its control group's."""
+    rooms = []
+    with suppress(OSError, Unknown):
+        rooms.append(_memory(root, "MemAvailable"))
+    with suppress(OSError, ValueError):
+        for version, group in control_groups(root, "memory"):
+            names = _MEMORY_FILES[version]
+            limit, used = (_text(group / name) if (group / name).exists() else "max" for name in names)
+            if limit.isdecimal() and used.isdecimal():
+                rooms.append(max(0, int(limit) - int(used)))
+    return min(rooms, default=None)
+
+
+def control_groups(root: Path, controller: str = "cpu") -> list[tuple[int, Path]]:
+    """Give the version and folder of this process's control groups for a controller and of those above.
 
     Raises:
         OSError: there are no control groups.
@@ -131,8 +166,8 @@ def control_groups(root: Path) -> list[tuple[int, Path]]:
         _, controllers, path = line.split(":", 2)
         if not controllers:
             mounts, version = ["", "unified"], 2
-        elif "cpu" in controllers.split(","):
-            mounts, version = [controllers, "cpu"], 1
+        elif controller in controllers.split(","):
+            mounts, version = [controllers, controller], 1
         else:
             continue
         for mount in dict.fromkeys(mounts):

@@ -157,6 +157,24 @@ class Card:
         """
         return self._number("nvmlDeviceGetTotalEnergyConsumption") * 1e-3
 
+    def default_power_watts(self) -> float:
+        """Give the power limit that the card is sold with.
+
+        Raises:
+            Unknown: the card does not tell.
+
+        """
+        return self._number("nvmlDeviceGetPowerManagementDefaultLimit") * 1e-3
+
+    def index(self) -> int:
+        """Give the library's own number of the card, which nvidia-smi takes with -i; torch's may differ.
+
+        Raises:
+            Unknown: the library does not tell.
+
+        """
+        return int(self._number("nvmlDeviceGetIndex"))
+
     def _number(self, function: str) -> float:
         try:
             return float(getattr(self._nvml, function)(self._card))

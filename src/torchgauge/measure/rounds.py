@@ -21,7 +21,7 @@ import pytest
 from _pytest.runner import runtestprotocol
 
 from torchgauge.errors import TorchgaugeError
-from torchgauge.measure import device, environment, instruments, settings
+from torchgauge.measure import ceilings, device, environment, instruments, settings
 from torchgauge.measure.collect import CASE, Collection
 from torchgauge.measure.crumb import DONE, STOPPED
 from torchgauge.measure.feed import feed
@@ -67,6 +67,7 @@ class Rounds:
         plan = passes(config.instruments, config.processes)
         self._name = plan[process]
         self._times = self._name == "time"
+        self._first_of_times = self._times and "time" not in plan[:process]
         self._last_of_times = self._name not in plan[process + 1 :]
         self._rounds = config.rounds if self._times else 1
         self._folder = path.with_suffix(f".{self._name}")
@@ -87,6 +88,8 @@ class Rounds:
             self._refuse(str(error))
         try:
             self._run_others(session, [item for item in session.items if CASE not in item.stash])
+            if self._config.ceilings and self._first_of_times and items:
+                self._measure_ceilings([item.stash[CASE] for item in items.values()])
             self._run(session, items)
         except TorchgaugeError as error:
             self._refuse(str(error))
@@ -123,6 +126,13 @@ class Rounds:
         for item, following in zip(others, [*others[1:], None], strict=False):
             session.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
             _stop_if_wanted(session)
+
+    def _measure_ceilings(self, cases: list[Case]) -> None:
+        """Find out what the devices can do at the most."""
+        assert self._instrument is not None
+        note = self._worker.note if self._worker is not None else lambda _: None
+        seconds, seed = self._budget.ceilings, self._config.seed
+        ceilings.into(self._open_journal, cases, seconds, seed, self._instrument, note)
 
     def _run(self, session: pytest.Session, items: dict[str, pytest.Item]) -> None:
         journal = self._open_journal
@@ -215,6 +225,8 @@ class Rounds:
         self._visited.add(case.id)
         self._visit = (case, visit)
         self._tidy()
+        if not self._times:  # counts that depend on values are to repeat
+            settings.seed()
         with device.current(case.device):
             reports = runtestprotocol(item, nextitem=following, log=False)
         if os.getpid() != self._pid:  # a benchmark forked, and this is the copy

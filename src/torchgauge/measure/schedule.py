@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import TypeVar
 
 from torchgauge.measure.budget import Budget
@@ -15,7 +15,7 @@ INSTRUMENTS = ("time", "memory", "profile", "instructions", "energy")
 RETRY_SHARE = 0.1
 """The most of a budget's time that goes into trying again where the machine was in a poor state."""
 
-Key = TypeVar("Key", bound=Hashable)
+Key = TypeVar("Key")
 
 
 def passes(instruments: Sequence[str], processes: int) -> list[str]:

@@ -6,10 +6,12 @@ The one place that sets any. The functions of `torch.backends` work on a build w
 from __future__ import annotations
 
 import contextlib
+import random
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 from typing import Any
 
+import numpy
 import torch
 
 
@@ -26,6 +28,18 @@ def flags() -> dict[str, str | bool | None]:
         "cuda": torch.version.cuda or torch.version.hip,
         "cudnn": None if version is None else str(version),
     }
+
+
+def use_threads(count: int) -> None:
+    """Let torch's operators use that many threads on the CPU, from now on."""
+    torch.set_num_threads(count)
+
+
+def seed() -> None:
+    """Begin all sequences of random numbers anew: Python's, NumPy's and torch's on all devices."""
+    random.seed(0)
+    numpy.random.seed(0)
+    torch.manual_seed(0)
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ import pytest
 
 from torchgauge import __version__
 from torchgauge.errors import TorchgaugeError
-from torchgauge.measure import cases, device, instruments
+from torchgauge.measure import cases, device, instruments, settings, threads
 from torchgauge.measure.budget import BUDGETS
 from torchgauge.measure.collect import Collection
 from torchgauge.measure.rounds import Rounds
@@ -65,6 +65,10 @@ def plugins(
         path = Path(path)
         run_id = path.stem.rpartition("_")[2]
     seed = option("gauge_seed")
+    asked_threads = option("gauge_threads")
+    count_of_threads = None if asked_threads is None else threads.parse(asked_threads)
+    if count_of_threads is not None:
+        settings.use_threads(count_of_threads)
     chosen = Config(
         torchgauge=__version__,
         paths=[str(argument) for argument in config.args],
@@ -76,6 +80,8 @@ def plugins(
         rounds=count,
         processes=option("gauge_processes"),
         seed=secrets.randbits(32) if seed is None else seed,
+        threads=count_of_threads,
+        ceilings=not option("gauge_no_ceilings"),
         pytest_args=list(worker.pytest_args) if worker is not None else [],
         left_out=left_out,
     )

@@ -53,7 +53,8 @@ def lacking(device: str) -> str | None:
         return "instructions are counted on the CPU alone: say --device cpu"
     import torch  # only here: who starts the process has no use for it
 
-    if not torch._C._valgrind_supported_platform():
+    supported = getattr(torch._C, "_valgrind_supported_platform", None)
+    if supported is None or not supported():
         return "this torch was built without callgrind's bindings: install one of PyTorch's own builds"
     return missing()
 

@@ -6,6 +6,7 @@ nor numpy nor pandas.
 
 from torchgauge.record.reader import RecordError, read
 from torchgauge.record.schema import (
+    CEILING,
     SCHEMA,
     Accelerator,
     Case,
@@ -27,6 +28,7 @@ from torchgauge.record.schema import (
 from torchgauge.record.writer import RunWriter, run_file_name
 
 __all__ = [
+    "CEILING",
     "SCHEMA",
     "Accelerator",
     "Case",

@@ -16,7 +16,9 @@ def ending(run: Run, wall_seconds: float, *, interrupted: bool) -> End:
     failed = {failure.case.id for failure in run.failures}
     measured = {line.case.id for line in run.measurements} - failed
     timed = math.fsum(
-        math.fsum(line.samples) * line.loops for line in run.measurements if line.metric in PRIMARY_METRICS
+        math.fsum(line.samples) * line.loops
+        for line in (*run.ceilings, *run.measurements)
+        if line.metric in PRIMARY_METRICS
     )
     return End(
         finished=datetime.now(UTC).isoformat(timespec="milliseconds"),

@@ -10,7 +10,7 @@ from typing import TypeVar
 import msgspec
 
 from torchgauge.errors import TorchgaugeError
-from torchgauge.record.schema import SCHEMA, End, Failure, Header, Measurement, Run, Skip
+from torchgauge.record.schema import CEILING, SCHEMA, End, Failure, Header, Measurement, Run, Skip
 
 Line = Header | Measurement | Failure | Skip | End
 T = TypeVar("T")
@@ -53,6 +53,7 @@ def read(path: Path | str) -> Run:
     lines, warnings = _lines(path)
     header = _header(path, lines[0])
     measurements: list[Measurement] = []
+    ceilings: list[Measurement] = []
     failures: list[Failure] = []
     skips: list[Skip] = []
     end: End | None = None
@@ -63,7 +64,7 @@ def read(path: Path | str) -> Run:
             before, resumed_at, end = end, len(measurements), None
         match line:
             case Measurement():
-                measurements.append(line)
+                (ceilings if line.instrument == CEILING else measurements).append(line)
             case Failure():
                 failures.append(line)
             case Skip():
@@ -74,7 +75,7 @@ def read(path: Path | str) -> Run:
                 raise RecordError(
                     f"{path}, line {number}: a second 'run' line; two runs were joined in one file"
                 )
-    return Run(path, header, measurements, failures, skips, end, warnings, before, resumed_at)
+    return Run(path, header, measurements, failures, skips, end, warnings, before, resumed_at, ceilings)
 
 
 def _lines(path: Path) -> tuple[list[bytes], list[str]]:

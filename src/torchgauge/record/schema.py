@@ -13,6 +13,9 @@ from msgspec import Struct
 
 SCHEMA = 1
 
+CEILING = "ceiling"
+"""The instrument, and the group, of what a run measures to hold its cases against."""
+
 Scalar = str | int | float | bool | None
 
 
@@ -138,6 +141,10 @@ class Config(Struct, frozen=True, kw_only=True):
     processes: int
     seed: int
     pytest_args: list[str] = []
+    threads: int | None = None
+    """torch's threads within an operator, where a number was asked for."""
+    ceilings: bool = True
+    """Whether ceilings were to be measured."""
     left_out: dict[str, str] = {}
     """Instruments that were asked for and could not look at all devices, or at any, with the reason."""
 
@@ -254,6 +261,8 @@ class Run:
     """The end line of the part before the last, in a run that was resumed and has no end."""
     resumed_at: int = 0
     """How many of the measurements were there by then."""
+    ceilings: list[Measurement] = field(default_factory=list)
+    """What was measured to hold the cases against: lines of the instrument "ceiling"."""
 
     @property
     def id(self) -> str:

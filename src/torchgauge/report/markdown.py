@@ -13,6 +13,7 @@ from torchgauge.report.sections import sections
 from torchgauge.report.tables import Cell, Notes, Table, tables, usually
 from torchgauge.report.text import count
 
+SHARES = " A % after a rate is its share of the ceiling that was measured for it."
 _ACTIVE = re.compile(r"[\\`*{}\[\]|#~$^&<>@]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;"}
 
@@ -35,6 +36,8 @@ def render(runs: Sequence[Run]) -> str:
         blocks.append(
             f"Values are {escape(usual)}, where no other is named; ± is half the 95 % interval, from the "
             "spread between rounds or processes."
+            + SHARES
+            * any(cell and cell.share for table in laid_out for _, cells in table.rows for cell in cells)
         )
     for group, members in groupby(laid_out, key=lambda table: table.group):
         blocks.append(f"## {escape(group)}")
@@ -87,7 +90,13 @@ def _cell(cell: Cell | None) -> str:
         return ""
     marks = f"<sup>{','.join(map(str, cell.notes))}</sup>" if cell.notes else ""
     return (
-        escape("  ".join(part for part in (f"{cell.value} {cell.interval}".strip(), cell.rate) if part))
+        escape(
+            "  ".join(
+                part
+                for part in (f"{cell.value} {cell.interval}".strip(), f"{cell.rate} {cell.share}".strip())
+                if part
+            )
+        )
         + marks
     )
 

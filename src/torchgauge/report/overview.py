@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from torchgauge.analysis.ceilings import UNSURE, Ceilings
 from torchgauge.record import Accelerator, Environment, Run
 from torchgauge.report.text import count, plain
 from torchgauge.units import format_quantity
 
+MOST_NAMED = 3
 NOISY = 0.05
 """A half interval of more than 5 % of its value is called noisy."""
 
@@ -190,7 +192,31 @@ def _cautions(run: Run, rows: pd.DataFrame) -> list[str]:
             )
     elif not run.measurements:
         cautions.append("Nothing was measured.")
-    return cautions + _conditions(run.header.environment)
+    return cautions + _plausibility(run, rows) + _conditions(run.header.environment)
+
+
+def _plausibility(run: Run, rows: pd.DataFrame) -> list[str]:
+    """Name the cases, and the ceilings, that are too fast to be true, and say how well ceilings are known."""
+    marked = [(str(case), list(said)) for case, said in zip(rows["case"], rows["warnings"], strict=True)]
+    measured = Ceilings(run).measured
+    marked += [(one.case.id, list(one.warnings)) for one in measured]
+    cautions = []
+    for mark, what in (
+        ("impossible:", "impossible, above the chip's published peak"),
+        ("above the measured ceiling:", "above the measured ceiling"),
+    ):
+        names = list(dict.fromkeys(name for name, said in marked if any(s.startswith(mark) for s in said)))
+        if names:
+            more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+            listed = ", ".join(plain(name, 100) for name in names[:MOST_NAMED])
+            cautions.append(f"{count(len(names), 'rate is', 'rates are')} {what}: {listed}{more}.")
+    unsure = sum(one.unsure for one in measured)
+    if unsure:
+        cautions.append(
+            f"{unsure:,} of {count(len(measured), 'ceiling')} {'is' if unsure == 1 else 'are'} badly known, "
+            f"worse than ±{100 * UNSURE:.0f} %: the machine was busy, and shares may be too high."
+        )
+    return cautions
 
 
 def _conditions(environment: Environment) -> list[str]:

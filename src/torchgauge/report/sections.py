@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from torchgauge.analysis import gap
-from torchgauge.record import Measurement, Part, Run
+from torchgauge.record import CEILING, Measurement, Part, Run
+from torchgauge.report.ceilings import TITLE, about, ceiling_tables
 from torchgauge.report.tables import Cell, Notes, Table, metrics_table
 from torchgauge.report.text import label, plain
 from torchgauge.units import format_quantity, significant
@@ -64,7 +65,7 @@ class Section:
 def sections(
     runs: Sequence[Run], frame: pd.DataFrame, run_labels: Mapping[str, str], notes: Notes
 ) -> list[Section]:
-    """Lay out all instruments but `time`, in the order in which they were first used.
+    """Lay out the ceilings, and all instruments but `time`, in the order in which they were first used.
 
     Args:
         runs: what was read; the parts are in them alone.
@@ -74,12 +75,14 @@ def sections(
 
     """
     found = []
+    if any(run.ceilings for run in runs):
+        found.append(Section(CEILING, TITLE, about(runs), ceiling_tables(runs, run_labels), ()))
     beside = gap.gaps(frame)
     frame = pd.concat([frame, beside], ignore_index=True) if len(beside) else frame
     for instrument in frame["instrument"].dropna().unique():
         if instrument == "time":
             continue
-        title, about = ABOUT.get(instrument, (plain(instrument, 40), ""))
+        title, text = ABOUT.get(instrument, (plain(instrument, 40), ""))
         rows = frame[frame["instrument"] == instrument]
         lines = [
             (run_labels[run.id] if len(runs) > 1 else "", line)
@@ -87,7 +90,7 @@ def sections(
             for line in _leading(run, instrument)
         ]
         parts = tuple(_parts(line, name) for name, line in lines)
-        found.append(Section(instrument, title, about, tuple(metrics_table(rows, run_labels, notes)), parts))
+        found.append(Section(instrument, title, text, tuple(metrics_table(rows, run_labels, notes)), parts))
     return found
 
 

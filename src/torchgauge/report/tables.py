@@ -43,6 +43,8 @@ class Cell:
     value: str
     interval: str = ""
     rate: str = ""
+    share: str = ""
+    """The rate over the ceiling that was measured for it: "45%"."""
     notes: tuple[int, ...] = ()
     noisy: bool = False
     failed: bool = False
@@ -224,10 +226,12 @@ def _cell(row: Row | None, rate: str | None, number: Callable[[str], int]) -> Ce
     if row["low"] is not None and row["high"] is not None and row["value"]:
         half = (row["high"] - row["low"]) / (2 * abs(row["value"]))
     per_second = row[f"{rate}_per_second"] if rate else None
+    share = row.get(f"{rate}_share")
     return Cell(
         value=format_quantity(row["value"], plain(unit, 20)),
         interval="" if half is None else f"±{percent(half)}",
         rate="" if rate is None or per_second is None else format_quantity(per_second, RATES[rate]),
+        share="" if per_second is None or share is None else percent(share),
         notes=tuple(sorted({number(sentence) for sentence in _sentences(row)})),
         noisy=half is not None and half > NOISY,
         failed=bool(row["failed"]),

@@ -159,6 +159,7 @@ def _column(cells: Sequence[Cell | None]) -> list[Text]:
     value = max((cell_len(cell.value) for cell in cells if cell), default=0)
     interval = max((cell_len(cell.interval) for cell in cells if cell), default=0)
     rate = max((cell_len(cell.rate) for cell in cells if cell), default=0)
+    share = max((cell_len(cell.share) for cell in cells if cell), default=0)
     texts = []
     for cell, mark in zip(cells, marks, strict=True):
         text = Text(no_wrap=True)
@@ -169,6 +170,8 @@ def _column(cells: Sequence[Cell | None]) -> list[Text]:
                 text.append(f" {cell.interval:<{width}}", style="yellow" if cell.noisy else "dim")
             if rate:
                 text.append(f"  {cell.rate:>{rate}}", style="green")
+            if share:
+                text.append(f" {cell.share:>{share}}", style="dim green")
             text.append(mark, style="yellow")
         texts.append(text)
     return texts
@@ -182,6 +185,9 @@ def _notes(console: Console, laid_out: Sequence[Table], notes: Sequence[str]) ->
     if any(cell and cell.interval for table in laid_out for _, cells in table.rows for cell in cells):
         console.print()
         note = "± is half the 95 % interval, from the spread between rounds or processes."
+        console.print(Text(note, style="dim"))
+    if any(cell and cell.share for table in laid_out for _, cells in table.rows for cell in cells):
+        note = "The % after a rate is its share of the ceiling that was measured for it."
         console.print(Text(note, style="dim"))
 
 
