@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 # Upper 97.5 % points of Student's t for 1 … 30 degrees of freedom.
 _T975 = (
@@ -18,6 +18,10 @@ _T975 = (
     2.2010, 2.1788, 2.1604, 2.1448, 2.1314, 2.1199, 2.1098, 2.1009, 2.0930, 2.0860,
     2.0796, 2.0739, 2.0687, 2.0639, 2.0595, 2.0555, 2.0518, 2.0484, 2.0452, 2.0423,
 )  # fmt: skip
+
+BETWEEN_PROCESSES = 0.03
+"""Standard deviation of the log of an undisturbed time from one fresh process to the next, which the rounds
+of one process can't show: where memory lies, above all. docs/method.md says how it was found."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,18 @@ class Estimate:
     low: float | None
     high: float | None
     clusters: int
+
+    def widened(self, spread: float) -> Estimate:
+        """Add a spread that the clusters can't show, as a standard deviation on the log scale.
+
+        Combined in quadrature, as a type B uncertainty is (JCGM 100:2008, 5.1.2).
+        """
+        if self.low is None or self.high is None or not self.low > 0:
+            return self
+        low, high = (
+            math.hypot(math.log(end / self.value), 1.959964 * spread) for end in (self.low, self.high)
+        )
+        return replace(self, low=self.value * math.exp(-low), high=self.value * math.exp(high))
 
     @property
     def relative_half_width(self) -> float | None:

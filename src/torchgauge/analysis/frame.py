@@ -7,17 +7,15 @@ fixed ones. `with_params` spreads them over columns of their own where that is w
 
 from __future__ import annotations
 
-import math
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
 
 from torchgauge.analysis.ceilings import Ceilings
-from torchgauge.estimate import Estimate, estimate, headline_quantile
-from torchgauge.pace import Paces, calm_samples
+from torchgauge.analysis.headline import Undisturbed, headline, undisturbed
+from torchgauge.estimate import headline_quantile
 from torchgauge.record import Case, Failure, Measurement, Run
 
 SUMMARY_COLUMNS: dict[str, str] = {
@@ -111,10 +109,10 @@ def summaries(runs: Iterable[Run]) -> pd.DataFrame:
     for run in runs:
         raised = {failure.case.id for failure in run.failures}
         pools = _pools(run.measurements)
-        undisturbed = _undisturbed(run)
+        calm_pace = undisturbed(run)
         held = Ceilings(run)
         rows += [
-            _summary_row(run, pool, undisturbed, held, failed=pool[0].case.id in raised)
+            _summary_row(run, pool, calm_pace, held, failed=pool[0].case.id in raised)
             for pool in pools.values()
         ]
         measured = {case for case, *_ in pools}
@@ -181,24 +179,6 @@ def _pools(lines: Iterable[Measurement]) -> dict[tuple[str, ...], list[Measureme
     return pools
 
 
-def _undisturbed(run: Run) -> dict[int, float | None]:
-    """Give, process by process, what the pace's loop took when nothing disturbed it."""
-    paces: defaultdict[int, list[float]] = defaultdict(list)
-    for line in run.measurements:
-        paces[line.process] += line.paces
-    return {process: Paces(seen).undisturbed for process, seen in paces.items()}
-
-
-def _clusters(pool: Sequence[Measurement], undisturbed: dict[int, float | None]) -> list[list[float]]:
-    """Join the calm samples of one process; of one round, where there is one process."""
-    by_process = len({line.process for line in pool}) > 1
-    clusters: dict[int, list[float]] = {}
-    for line in pool:
-        calm = calm_samples(line.samples, line.paces, undisturbed.get(line.process))
-        clusters.setdefault(line.process if by_process else line.round, []).extend(calm)
-    return [values for values in clusters.values() if values]
-
-
 def _identity(run: Run, case: Case) -> dict[str, Any]:
     return {
         "run": run.id,
@@ -216,20 +196,17 @@ def _identity(run: Run, case: Case) -> dict[str, Any]:
 def _summary_row(
     run: Run,
     pool: Sequence[Measurement],
-    undisturbed: dict[int, float | None],
+    calm_pace: Undisturbed,
     held: Ceilings,
     *,
     failed: bool,
 ) -> dict[str, Any]:
     first = pool[0]
-    calm = _clusters(pool, undisturbed)
-    clusters = calm or _clusters(pool, {})  # slow numbers are better than none
+    found = headline(pool, calm_pace)
     values = [value for line in pool for value in line.samples]
-    nothing = Estimate(math.nan, None, None, 0)
-    low_end = estimate(clusters, 0.05) if clusters else nothing
-    middle = estimate(clusters, 0.5) if clusters else nothing
+    low_end, middle = found.low_end, found.middle
     quantile = headline_quantile(first.case.device, first.unit)
-    headline = low_end if quantile < 0.5 else middle
+    leading = low_end if quantile < 0.5 else middle
     work = pool[-1].work
     row = _identity(run, first.case) | {
         "instrument": first.instrument,
@@ -237,9 +214,9 @@ def _summary_row(
         "method": first.method,
         "unit": first.unit,
         "quantile": quantile,
-        "value": headline.value,
-        "low": headline.low,
-        "high": headline.high,
+        "value": leading.value,
+        "low": leading.low,
+        "high": leading.high,
         "p05": low_end.value,
         "p05_low": low_end.low,
         "p05_high": low_end.high,
@@ -248,24 +225,24 @@ def _summary_row(
         "median_high": middle.high,
         "min": min(values, default=None),
         "rounds": len({line.round for line in pool}),
-        "calm_rounds": len(calm),
+        "calm_rounds": found.calm_rounds,
         "processes": len({line.process for line in pool}),
         "samples": len(values),
-        "calm_samples": sum(map(len, calm)),
+        "calm_samples": found.calm_samples,
         "flop": work.flop,
         "bytes": work.bytes,
         "items": work.items,
-        "warnings": distinct([*_disturbance(pool, len(calm)), *(w for line in pool for w in line.warnings)]),
+        "warnings": distinct([*found.warnings, *(w for line in pool for w in line.warnings)]),
         "stop": " ".join(sorted({str(line.conditions["stop"]) for line in pool if "stop" in line.conditions}))
         or None,
         "failed": failed,
     }
     timed = first.instrument == "time" and first.unit == "s" and first.metric not in _NO_RATE
-    timed = timed and headline.value > 0
+    timed = timed and leading.value > 0
     for amount in ("flop", "bytes", "items"):
-        row[f"{amount}_per_second"] = row[amount] / headline.value if timed and row[amount] else None
+        row[f"{amount}_per_second"] = row[amount] / leading.value if timed and row[amount] else None
     if timed:
-        shares = held.hold(first.case, work, headline.value)
+        shares = held.hold(first.case, work, leading.value)
         row |= {
             "ceiling": shares.ceiling,
             "flop_share": shares.flop,
@@ -274,14 +251,6 @@ def _summary_row(
             "warnings": distinct([*shares.warnings, *row["warnings"]]),
         }
     return row
-
-
-def _disturbance(pool: Sequence[Measurement], calm: int) -> list[str]:
-    if calm == 0 and any(line.samples for line in pool):
-        return ["disturbed: the machine was slow around every block"]
-    if calm == 1 and len({(line.process, line.round) for line in pool}) > 1:
-        return ["disturbed in all rounds but one: no interval"]
-    return []
 
 
 def _failure_row(run: Run, failure: Failure) -> dict[str, Any]:
