@@ -62,6 +62,11 @@ def profile(session):
     bench(session, "--instruments", "profile", "--budget", "quick")
 
 
+def instructions(session):
+    """Count the instructions of each hot path, on one thread under valgrind."""
+    bench(session, "--instruments", "instructions", "--device", "cpu", "--budget", "quick")
+
+
 def report(session):
     """Write results/report.html from results/*.jsonl, or what the arguments say."""
     runs = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("results/*.jsonl"))
@@ -84,8 +89,14 @@ def tests(session):
     run(session, ready(session, TESTS), "pytest", *session.posargs)
 
 
+def validate(session):
+    """Check the sampler: waits of known length, worlds of known truth, runs that repeat (14 minutes)."""
+    session.run(ready(session, TESTS), "tests/validation/validate.py", *session.posargs, external=True)
+
+
 SESSIONS = {
-    f.__name__.replace("_", "-"): f for f in (bench, bench_cpu, bench_gpu, profile, report, lint, tests)
+    f.__name__.replace("_", "-"): f
+    for f in (bench, bench_cpu, bench_gpu, profile, instructions, report, lint, tests, validate)
 }
 
 
@@ -264,7 +275,7 @@ def main(arguments):
     parser.add_argument("--no-venv", action="store_true", help="use this Python as it is, install nothing")
     chosen = parser.parse_args(arguments[:cut])
     if chosen.list or not chosen.session:
-        print("\n".join(f"{name:10} {function.__doc__}" for name, function in SESSIONS.items()))
+        print("\n".join(f"{name:12} {function.__doc__}" for name, function in SESSIONS.items()))
         return 0
     if unknown := [name for name in chosen.session if name not in SESSIONS]:
         print(f"no session {unknown[0]!r}: there are {', '.join(SESSIONS)}", file=sys.stderr)
