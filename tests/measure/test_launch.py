@@ -16,6 +16,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from torchgauge.measure import valgrind
 from torchgauge.record import read
 
 EIGHT = """
@@ -52,8 +53,8 @@ def start(folder: Path, *words: str, **options) -> subprocess.Popen[str]:
     )
 
 
-def finish(process: subprocess.Popen[str]) -> SimpleNamespace:
-    out, error = process.communicate(timeout=120)
+def finish(process: subprocess.Popen[str], seconds: float = 120.0) -> SimpleNamespace:
+    out, error = process.communicate(timeout=seconds)
     return SimpleNamespace(code=process.returncode, out=out, error=error)
 
 
@@ -459,3 +460,47 @@ def test_ceilings_come_before_the_cases_and_threads_are_kept_when_the_run_is_res
     assert resumed.ceilings == run.ceilings
     assert len(resumed.measurements) == len(run.measurements)
     assert (tmp_path / "said").read_text().split() == ["1", "1"]
+
+
+# Under valgrind
+
+
+@pytest.mark.skipif(valgrind.missing() is not None, reason=str(valgrind.missing()))
+def test_instructions_are_counted_in_one_process_beside_a_pass_for_the_times(tmp_path: Path) -> None:
+    counted = """
+import torch
+
+def bench_one(gauge):
+    gauge(torch.zeros, 16)
+
+def bench_twice(gauge):
+    gauge(lambda: (torch.zeros(16), torch.zeros(16)))
+"""
+    options = ("--budget", "quick", "--rounds", "1", "--device", "cpu", "--no-ceilings")
+    process = start(project(tmp_path, a=counted), *options, "--instruments", "time,instructions", "bench")
+    done = finish(process, 400.0)
+    assert done.code == 0
+    run = read(the_file(tmp_path))
+    assert (run.end.measured, run.end.failed) == (2, 0)
+    lines = {line.case.name: line for line in run.measurements if line.instrument == "instructions"}
+    one, twice = lines["one"], lines["twice"]
+    assert one.process == twice.process == 1
+    assert 1.5 < twice.samples[0] / one.samples[0] < 2.5
+    assert one.samples[0] > one.conditions["empty_loop_instructions"] > 0
+    assert any("empty_cpu" in part.name or "zeros" in part.name for part in one.parts)
+
+
+def test_without_valgrind_the_times_are_measured_and_the_run_says_what_is_left_out(tmp_path: Path) -> None:
+    folder = project(tmp_path, a="def bench_it(gauge):\n    gauge(int)\n")
+    environ = os.environ | {"PATH": str(tmp_path)}
+    done = finish(start(folder, *QUICK, "--instruments", "time,instructions", "bench", env=environ))
+    assert done.code == 0
+    run = read(the_file(tmp_path))
+    assert not run.interrupted
+    assert {line.instrument for line in run.measurements} == {"time"}
+    reason = "cpu: valgrind is missing: install your system's package valgrind"
+    assert run.header.config.left_out == {"instructions": reason}
+    assert f"instructions is left out on {reason}" in done.error
+    alone = finish(start(folder, *QUICK, "--instruments", "instructions", "bench", env=environ))
+    assert alone.code == 2
+    assert alone.error.splitlines() == [f"torchgauge: error: instructions can't be measured here: {reason}"]

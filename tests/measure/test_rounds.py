@@ -317,6 +317,37 @@ def test_each_visit_has_its_device_as_the_current_one(
     assert [visit.device for visit in fake_run.visits] == fake_run.current
 
 
+# Passes that count
+
+
+def test_a_pass_that_counts_takes_the_cases_in_the_same_order_whatever_the_seed(fake_run: FakeRun) -> None:
+    bench(fake_run, head=TWELVE)
+    fake_run("--gauge-instruments=memory", "--gauge-seed=5")
+    first = visited(fake_run)
+    fake_run.visits.clear()
+    fake_run("--gauge-instruments=memory", "--gauge-seed=6")
+    assert visited(fake_run) == first
+
+
+def test_random_numbers_begin_anew_for_each_visit_that_counts_and_go_on_where_time_is_measured(
+    fake_run: FakeRun,
+) -> None:
+    drawing = (
+        "import random, numpy\n"
+        "SEEN = []\n"
+        "@pytest.mark.parametrize('n', range(3))\n"
+        "def bench_it(gauge, n):\n"
+        "    SEEN.append((random.random(), numpy.random.rand(), torch.rand(()).item()))\n"
+        "    gauge(int)\n"
+        "    print('different', len(set(SEEN)))\n"
+    )
+    bench(fake_run, head=drawing)
+    counted = fake_run("--gauge-instruments=memory", "-s")
+    assert counted.stdout.str().count("different 1") == 3
+    timed = fake_run("-s")
+    timed.stdout.fnmatch_lines(["*different 3*"])
+
+
 # Instruments that can't look
 
 

@@ -1,0 +1,94 @@
+"""Counting instructions with a counter that is told what a call costs."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from itertools import chain, repeat
+
+import pytest
+
+from torchgauge.measure.instruments import Visit
+from torchgauge.measure.instruments.instructions import (
+    BLOCK_INSTRUCTIONS,
+    BLOCKS,
+    MOST_LOOPS,
+    Instructions,
+)
+from torchgauge.measure.subject import Loop, Subject
+from torchgauge.measure.valgrind import Dump
+
+VISIT = Visit("a/b[cpu]", "cpu", first=True, seconds=0.01)
+LOOP = 40
+
+
+class FakeCounter:
+    """Counts `LOOP` and what the subject says for each call; `extra` is added block by block."""
+
+    def __init__(self, extra: Iterator[int] = repeat(0)) -> None:
+        self.cost = 0
+        self.blocks: list[int] = []
+        self.collecting: list[bool] = []
+        self._extra = extra
+
+    def call(self) -> str:
+        self.cost += self.each
+        return "result"
+
+    each = 1000
+
+    def count(self, loop: Loop) -> Dump:
+        before = self.cost
+        self.collecting.append(gc.isenabled())
+        loop()
+        total = self.cost - before + LOOP + next(self._extra)
+        self.blocks.append(total)
+        return Dump(total, {"work": self.cost - before, "loop": total - (self.cost - before)})
+
+
+def observe(counter: FakeCounter, each: int):
+    counter.each = each
+    result, (seen,) = Instructions(counter).observe(Subject(counter.call), VISIT)
+    assert result == "result"
+    return seen
+
+
+def test_a_short_call_is_counted_in_three_blocks_of_a_hundred() -> None:
+    counter = FakeCounter()
+    seen = observe(counter, 1000)
+    assert (seen.metric, seen.unit, seen.method, seen.loops) == ("instructions", "1", "callgrind", MOST_LOOPS)
+    assert seen.samples == [1000 + LOOP / MOST_LOOPS] * BLOCKS
+    assert seen.warnings == []
+    assert not any(counter.collecting[2:])  # the first two are the empty loop's
+
+
+def test_blocks_of_longer_calls_are_shorter() -> None:
+    assert observe(FakeCounter(), 1_000_000).loops == BLOCK_INSTRUCTIONS // 1_000_040
+
+
+def test_a_call_longer_than_a_block_is_counted_once() -> None:
+    counter = FakeCounter()
+    seen = observe(counter, 2 * BLOCK_INSTRUCTIONS)
+    assert (seen.loops, seen.samples) == (1, [2 * BLOCK_INSTRUCTIONS + LOOP])
+
+
+def test_the_empty_loop_is_counted_once_a_process_and_stored_and_not_subtracted() -> None:
+    counter = FakeCounter()
+    instrument = Instructions(counter)
+    (first,) = instrument.observe(Subject(counter.call), VISIT)[1]
+    blocks = len(counter.blocks)
+    (second,) = instrument.observe(Subject(counter.call), VISIT)[1]
+    assert first.conditions["empty_loop_instructions"] == LOOP / MOST_LOOPS
+    assert second.conditions["empty_loop_instructions"] == LOOP / MOST_LOOPS
+    assert len(counter.blocks) - blocks == blocks - 2
+
+
+def test_the_parts_are_the_functions_of_the_middle_block_a_call_largest_first() -> None:
+    seen = observe(FakeCounter(), 10)
+    assert [(part.name, part.value) for part in seen.parts] == [("work", 10.0), ("loop", 0.4)]
+
+
+@pytest.mark.parametrize(("extra", "warned"), [(900, False), (1200, True)])
+def test_blocks_that_differ_by_more_than_a_hundredth_are_flagged(extra: int, warned: bool) -> None:
+    seen = observe(FakeCounter(chain([0, 0, 0, 0, extra], repeat(0))), 1000)
+    assert bool(seen.warnings) is warned
