@@ -25,11 +25,11 @@ LOOP = 40
 class FakeCounter:
     """Counts `LOOP` and what the subject says for each call; `extra` is added block by block."""
 
-    def __init__(self, extra: Iterator[int] = repeat(0)) -> None:
+    def __init__(self, *extra: int) -> None:
         self.cost = 0
         self.blocks: list[int] = []
         self.collecting: list[bool] = []
-        self._extra = extra
+        self._extra: Iterator[int] = chain(extra, repeat(0))
 
     def call(self) -> str:
         self.cost += self.each
@@ -90,5 +90,5 @@ def test_the_parts_are_the_functions_of_the_middle_block_a_call_largest_first() 
 
 @pytest.mark.parametrize(("extra", "warned"), [(900, False), (1200, True)])
 def test_blocks_that_differ_by_more_than_a_hundredth_are_flagged(extra: int, warned: bool) -> None:
-    seen = observe(FakeCounter(chain([0, 0, 0, 0, extra], repeat(0))), 1000)
+    seen = observe(FakeCounter(0, 0, 0, 0, extra), 1000)
     assert bool(seen.warnings) is warned
