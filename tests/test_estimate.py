@@ -146,3 +146,17 @@ def test_a_rate_turns_the_interval_round() -> None:
     found = Estimate(2.0, 1.0, 4.0, 5).rate(8.0)
     assert (found.low, found.value, found.high, found.clusters) == (2.0, 4.0, 8.0, 5)
     assert Estimate(2.0, None, None, 1).rate(8.0) == Estimate(4.0, None, None, 1)
+
+
+def test_what_the_clusters_cannot_show_widens_an_interval_in_quadrature_on_the_log_scale():
+    found = estimate([[1.0], [1.1], [0.9], [1.05]], 0.5)
+    wider = found.widened(0.03)
+    assert wider.value == found.value
+    own, added = math.log(found.high / found.value), 1.959964 * 0.03
+    assert math.log(wider.high / wider.value) == pytest.approx(math.hypot(own, added))
+    assert math.log(wider.value / wider.low) == pytest.approx(math.hypot(own, added))
+    assert found.widened(0.0).low == pytest.approx(found.low)
+
+
+def test_no_interval_stays_none_however_much_is_added():
+    assert estimate([[1.0, 2.0]], 0.5).widened(0.03) == estimate([[1.0, 2.0]], 0.5)

@@ -8,7 +8,7 @@ import pytest
 
 import synthetic
 from torchgauge.analysis import frame
-from torchgauge.estimate import estimate
+from torchgauge.estimate import BETWEEN_PROCESSES, estimate
 from torchgauge.record import Run
 
 
@@ -23,7 +23,7 @@ def test_a_row_pools_the_rounds_of_one_case_and_metric():
     time = rows.iloc[0]
     assert (time["rounds"], time["processes"], time["samples"]) == (4, 1, 48)
     clusters = [line.samples for line in run.measurements if line.metric == "time"]
-    expected = estimate(clusters, 0.05)
+    expected = estimate(clusters, 0.05).widened(BETWEEN_PROCESSES)
     assert (time["value"], time["low"], time["high"]) == (expected.value, expected.low, expected.high)
     assert time["min"] == min(min(samples) for samples in clusters)
     assert time["params"] == {"n": 32}
@@ -153,18 +153,36 @@ SLOW = [(1.7, 27e-6)] * 10
 def test_blocks_that_were_disturbed_do_not_count_and_stay_in_the_samples():
     run = paced(CALM + SLOW, SLOW + CALM, SLOW)
     row = frame.summaries([run]).iloc[0]
-    assert (row["value"], row["low"], row["high"]) == (1.0, 1.0, 1.0)
+    half = math.exp(1.959964 * BETWEEN_PROCESSES)
+    assert (row["value"], row["low"], row["high"]) == pytest.approx((1.0, 1 / half, half))
     assert (row["rounds"], row["calm_rounds"]) == (3, 2)
     assert (row["samples"], row["calm_samples"]) == (50, 20)
     assert row["warnings"] == []
     assert len(frame.samples([run])) == 50
 
 
-def test_one_calm_round_gives_a_value_and_no_interval():
+def test_one_calm_round_alone_has_no_interval() -> None:
     row = frame.summaries([paced(CALM, SLOW, SLOW)]).iloc[0]
     assert row["value"] == 1.0
     assert math.isnan(row["low"])
     assert row["warnings"] == ["disturbed in all rounds but one: no interval"]
+
+
+def test_one_calm_round_is_as_sure_as_the_pooled_spread_of_other_cases_says() -> None:
+    others = [
+        msgspec.structs.replace(line, case=synthetic.case("g", f"other{number}"))
+        for number, rounds in enumerate([(1.0, 1.1), (1.0, 0.9)])
+        for line in paced(*([(value, 16e-6)] * 10 for value in rounds)).measurements
+    ]
+    run = paced(CALM, SLOW, SLOW)
+    row = frame.summaries([dataclasses.replace(run, measurements=run.measurements + others)]).iloc[0]
+    pooled = math.sqrt((math.log(1.1) ** 2 / 2 + math.log(0.9) ** 2 / 2) / 2)
+    expected = 1.959964 * math.hypot(pooled, BETWEEN_PROCESSES)
+    assert math.log(row["high"]) == pytest.approx(expected)
+    assert math.log(row["low"]) == pytest.approx(-expected)
+    assert row["warnings"] == [
+        "disturbed in all rounds but one: the interval is as wide as other cases have it"
+    ]
 
 
 def test_where_every_block_was_disturbed_all_count_and_a_warning_says_so():
@@ -173,7 +191,9 @@ def test_where_every_block_was_disturbed_all_count_and_a_warning_says_so():
     other = [msgspec.structs.replace(line, case=synthetic.case("g", "other")) for line in calm_elsewhere]
     rows = frame.summaries([dataclasses.replace(run, measurements=run.measurements + other)])
     assert rows.iloc[0]["value"] == pytest.approx(1.7)
-    assert rows.iloc[0]["warnings"] == ["disturbed: the machine was slow around every block"]
+    assert rows.iloc[0]["low"] == pytest.approx(1.0 / math.exp(1.959964 * BETWEEN_PROCESSES), rel=0.01)
+    assert rows.iloc[0]["high"] == pytest.approx(1.7 * math.exp(1.959964 * BETWEEN_PROCESSES))
+    assert rows.iloc[0]["warnings"] == ["disturbed: the machine was slower around every block, by 69% or so"]
 
 
 def test_each_process_has_an_undisturbed_pace_of_its_own():

@@ -10,6 +10,8 @@ import torch
 import torchgauge.measure.setup
 from fakes import FakeRun
 from torchgauge.measure import device, instruments
+from torchgauge.measure.budget import BUDGETS
+from torchgauge.measure.schedule import RETRY_SHARE
 from torchgauge.record import Run
 
 pytest_plugins = ["pytester"]
@@ -126,7 +128,8 @@ def test_what_visits_were_tried_again_for_is_taken_from_the_next_ones(fake_run: 
     bench(fake_run, head=TWELVE)
     fake_run()
     left = [visit.retry_seconds for visit in fake_run.visits]
-    assert left == pytest.approx([4.6 - 2.0 * visit for visit in range(12)])
+    first = RETRY_SHARE * BUDGETS["quick"].seconds
+    assert left == pytest.approx([max(0.0, first - 2.0 * visit) for visit in range(12)])
 
 
 # Failures: recorded with their stage, the others run on

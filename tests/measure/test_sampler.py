@@ -278,7 +278,7 @@ CALM, SLOW = 16e-6, 27e-6
 def paced(*probes: float, seconds: float = 0.02):
     subject, _, clock = setting(1e-3)
     left = chain(probes, repeat(probes[-1]))
-    return sample(subject, clock, seconds, pace=Pace(lambda: next(left), CALM))
+    return sample(subject, clock, seconds, pace=Pace(lambda: next(left), CALM), patience=3 * seconds)
 
 
 def test_a_calm_visit_ends_with_its_share_and_knows_the_pace_around_each_block():
@@ -311,4 +311,4 @@ def test_a_block_is_as_disturbed_as_the_worse_of_the_probes_around_it():
 
 def test_without_an_undisturbed_pace_to_hold_it_against_nothing_is_disturbed():
     subject, _, clock = setting(1e-3)
-    assert sample(subject, clock, 0.02, pace=Pace(lambda: SLOW, None)).stop == "time"
+    assert sample(subject, clock, 0.02, pace=Pace(lambda: SLOW, None), patience=1.0).stop == "time"

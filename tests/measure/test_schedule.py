@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from torchgauge.measure.budget import BUDGETS, ORDER
-from torchgauge.measure.schedule import Allowance, order
+from torchgauge.measure.schedule import MOST_PATIENCE, PATIENCE, Allowance, order
 
 KEYS = [f"case {number}" for number in range(40)]
 QUICK = BUDGETS["quick"]
@@ -90,3 +90,19 @@ def test_a_share_is_never_less_than_the_least_nor_more_than_the_most(name, spent
     allowance = Allowance(budget)
     allowance.visited(0.01, took)
     assert budget.visit_least <= allowance.seconds(spent, left) <= budget.visit_most
+
+
+def test_where_few_visits_are_left_one_waits_for_all_that_the_budget_has_for_it_up_to_two_seconds() -> None:
+    share = Allowance(QUICK).share(spent=0.0, visits_left=5)
+    assert (share.seconds, share.patience) == (QUICK.visit_most, MOST_PATIENCE)
+
+
+def test_where_many_visits_are_left_one_waits_for_three_times_its_share() -> None:
+    share = Allowance(QUICK).share(spent=0.0, visits_left=1000)
+    assert share.patience == pytest.approx(PATIENCE * share.seconds)
+
+
+def test_nothing_is_left_for_retries_once_they_took_more_than_there_was() -> None:
+    allowance = Allowance(QUICK)
+    allowance.visited(share=0.05, took=100.0, retried=100.0)
+    assert allowance.share(spent=10.0, visits_left=5).retry == 0.0

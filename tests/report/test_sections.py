@@ -139,7 +139,7 @@ def held(*cases, devices=("cpu",), card: str = "Example GPU") -> Run:
 
 def test_ceilings_are_a_section_with_a_table_a_kind() -> None:
     run = held(devices=("cpu", "cuda:0"), card="NVIDIA H200")
-    (section,) = sections([run], summaries([run]), {run.id: "A"})
+    (section,) = sections([run], summaries([run]), {run.id: "A"}, Notes())
     assert section.title == "Ceilings"
     shown = [(table.name, table.constants) for table in section.tables]
     assert shown == [
@@ -155,12 +155,12 @@ def test_ceilings_are_a_section_with_a_table_a_kind() -> None:
 
 def test_a_run_without_ceilings_has_no_such_section() -> None:
     run = synthetic.run()
-    assert sections([run], summaries([run]), {run.id: "A"}) == []
+    assert sections([run], summaries([run]), {run.id: "A"}, Notes()) == []
 
 
 def test_a_card_without_a_published_peak_is_said_to_have_none() -> None:
     run = held(devices=("cpu", "cuda:0"))
-    (section,) = sections([run], summaries([run]), {run.id: "A"})
+    (section,) = sections([run], summaries([run]), {run.id: "A"}, Notes())
     assert "cuda:0: no published peak is known of 'Example GPU'." in section.about
 
 

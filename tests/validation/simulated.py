@@ -83,7 +83,7 @@ def visit(world: World, chance: random.Random) -> tuple[list[float], list[float]
     now = FakeNow()
     clock = FakeClock(now, noise=machine.blocks())
     pace = Pace(lambda: PACE * machine.speed, PACE) if world.seen else None
-    seen = sample(Subject(FakeCall(now, SECONDS)), clock, VISIT, loops=50, pace=pace)
+    seen = sample(Subject(FakeCall(now, SECONDS)), clock, VISIT, loops=50, pace=pace, patience=3 * VISIT)
     return calm_samples(seen.blocks, seen.paces, PACE), seen.blocks
 
 

@@ -20,7 +20,8 @@ from dataclasses import dataclass, field, replace
 from importlib import resources
 from typing import Any
 
-from torchgauge.estimate import Estimate, estimate, headline_quantile, quantile
+from torchgauge.analysis.headline import Calm, calm, headline
+from torchgauge.estimate import Estimate, headline_quantile, quantile
 from torchgauge.record import Accelerator, Case, Measurement, Run, Work
 from torchgauge.record.ending import PRIMARY_METRICS
 from torchgauge.units import format_quantity
@@ -114,7 +115,8 @@ class Ceilings:
                 self.peaks[card.device] = found
             else:
                 self.unknown_peaks[card.device] = found
-        self._held = [_ceiling(pool) for pool in pools.values()]
+        known = calm(run)
+        self._held = [_ceiling(pool, known) for pool in pools.values()]
 
     @property
     def measured(self) -> list[Ceiling]:
@@ -223,14 +225,12 @@ def _chips() -> dict[str, Peaks]:
     }
 
 
-def _ceiling(pool: list[Measurement]) -> Ceiling:
+def _ceiling(pool: list[Measurement], known: Calm) -> Ceiling:
     first = pool[0]
-    rounds: dict[int, list[float]] = {}
-    for line in pool:
-        rounds.setdefault(line.round, []).extend(line.samples)
     leading = headline_quantile(first.case.device, first.unit)
-    found = estimate(list(rounds.values()), leading)
-    reached = min(quantile(values, leading) for values in rounds.values())
+    both = headline(pool, known)
+    found = both.low_end if leading < 0.5 else both.middle
+    reached = min(quantile(line.samples, leading) for line in pool)
     amount = first.work.flop or first.work.bytes
     unit = first.unit
     if amount and first.metric in PRIMARY_METRICS:

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from torchgauge.analysis.ceilings import Ceilings
-from torchgauge.analysis.headline import Undisturbed, headline, undisturbed
+from torchgauge.analysis.headline import Calm, calm, headline
 from torchgauge.estimate import headline_quantile
 from torchgauge.record import Case, Failure, Measurement, Run
 
@@ -109,11 +109,10 @@ def summaries(runs: Iterable[Run]) -> pd.DataFrame:
     for run in runs:
         raised = {failure.case.id for failure in run.failures}
         pools = _pools(run.measurements)
-        calm_pace = undisturbed(run)
+        known = calm(run)
         held = Ceilings(run)
         rows += [
-            _summary_row(run, pool, calm_pace, held, failed=pool[0].case.id in raised)
-            for pool in pools.values()
+            _summary_row(run, pool, known, held, failed=pool[0].case.id in raised) for pool in pools.values()
         ]
         measured = {case for case, *_ in pools}
         rows += [
@@ -196,13 +195,13 @@ def _identity(run: Run, case: Case) -> dict[str, Any]:
 def _summary_row(
     run: Run,
     pool: Sequence[Measurement],
-    calm_pace: Undisturbed,
+    known: Calm,
     held: Ceilings,
     *,
     failed: bool,
 ) -> dict[str, Any]:
     first = pool[0]
-    found = headline(pool, calm_pace)
+    found = headline(pool, known)
     values = [value for line in pool for value in line.samples]
     low_end, middle = found.low_end, found.middle
     quantile = headline_quantile(first.case.device, first.unit)

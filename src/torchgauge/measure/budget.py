@@ -29,7 +29,7 @@ class Budget:
 BUDGETS = {
     budget.name: budget
     for budget in (
-        Budget("quick", 52.0, 3, 0.010, 0.25, 0.02, 1, 1.5),
+        Budget("quick", 54.0, 3, 0.010, 0.25, 0.02, 1, 1.5),
         Budget("standard", 240.0, 5, 0.020, 0.50, 0.01, 2, 4.0),
         Budget("thorough", None, 10, 0.050, 0.50, 0.005, None, 10.0),
     )

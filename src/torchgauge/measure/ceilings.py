@@ -18,6 +18,7 @@ from torchgauge.measure.instruments.time import Time
 from torchgauge.measure.journal import Journal
 from torchgauge.measure.schedule import order
 from torchgauge.measure.trials import Trial, trials
+from torchgauge.pace import Paces, calm_samples
 from torchgauge.record import CEILING, Case
 from torchgauge.record.ending import PRIMARY_METRICS
 from torchgauge.record.schema import Scalar
@@ -82,7 +83,8 @@ def measure(
             raise visited.error
         for one in visited.seen:
             seen[visited.trial.case.id, one.metric].append((visited.trial, one))
-    return [_ceiling(pairs) for pairs in seen.values()]
+    paces = Paces([pace for pairs in seen.values() for _, one in pairs for pace in one.paces])
+    return [_ceiling(pairs, paces.undisturbed) for pairs in seen.values()]
 
 
 def into(
@@ -191,11 +193,13 @@ def _visit(trial: Trial, instrument: Instrument, seconds: float, *, first: bool)
     ]
 
 
-def _ceiling(pairs: Sequence[tuple[Trial, Observation]]) -> Ceiling:
+def _ceiling(pairs: Sequence[tuple[Trial, Observation]], undisturbed: float | None) -> Ceiling:
     trial, first = pairs[0]
     case = trial.case
     leading = headline_quantile(case.device, first.unit)
-    found = estimate([one.samples for _, one in pairs], leading)
+    calm = [calm_samples(one.samples, one.paces, undisturbed) for _, one in pairs]
+    clusters = [samples for samples in calm if samples]
+    found = estimate(clusters if len(clusters) > 1 else [one.samples for _, one in pairs], leading)
     reached = min(quantile(one.samples, leading) for _, one in pairs)
     amount = trial.work.flop or trial.work.bytes
     unit = "s"

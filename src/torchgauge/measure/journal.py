@@ -11,6 +11,7 @@ from torchgauge.estimate import Estimate, estimate, quantile
 from torchgauge.measure.instruments import Observation
 from torchgauge.pace import Paces, calm_samples
 from torchgauge.record import (
+    CEILING,
     Case,
     Config,
     Environment,
@@ -87,6 +88,8 @@ class Journal:
     def measured(self, case: Case, round_: int, instrument: str, work: Work, seen: list[Observation]) -> None:
         """Write a visit's observations."""
         for one in seen:
+            if instrument == CEILING:
+                self._paces.add(one.paces)
             self._writer.append(
                 Measurement(
                     case=case,
@@ -139,6 +142,8 @@ class Journal:
         self.seconds_before = seconds_before(run)
         for line in run.ceilings:
             self._held.add((line.case.id, line.process, line.round))
+            if line.process == self._process:
+                self._paces.add(line.paces)
         for line in run.measurements:
             self._held.add((line.case.id, line.process, line.round))
             if line.metric in PRIMARY_METRICS:

@@ -28,9 +28,12 @@ from torchgauge.measure.feed import feed
 from torchgauge.measure.gauge import Gauge, GaugeUseError
 from torchgauge.measure.instruments import Instrument, Observation, Visit
 from torchgauge.measure.journal import Journal
-from torchgauge.measure.schedule import Allowance, order, passes
+from torchgauge.measure.schedule import Allowance, Share, order, passes
 from torchgauge.measure.worker import Worker
 from torchgauge.record import Case, Config
+
+SLOW_COLLECTION = 1e-3
+"""Seconds; collecting that takes longer goes over much that has come to stay."""
 
 
 class Rounds:
@@ -161,15 +164,15 @@ class Rounds:
             for index, key in enumerate(turn):
                 item, left = items[key], len(turn) - index + later * len(active)
                 case = item.stash[CASE]
-                seconds = allowance.seconds(self._spent, left)
+                share = allowance.share(self._spent, left)
                 if self._worker is not None:
                     self._worker.note(case)
                     self._worker.progress.update(done, left, case.id)
                 self._retried = 0.0
                 begin = time.monotonic()
                 following = items[turn[index + 1]] if index + 1 < len(turn) else None
-                over = self._visit_item(item, following, round_, seconds, allowance.retry_seconds)
-                allowance.visited(seconds, time.monotonic() - begin, self._retried)
+                over = self._visit_item(item, following, round_, share)
+                allowance.visited(share.seconds, time.monotonic() - begin, self._retried)
                 done += 1
                 if over:
                     active.discard(key)
@@ -200,12 +203,7 @@ class Rounds:
             self._say(f"time is short: {self._rounds} of {self._config.rounds} rounds")
 
     def _visit_item(
-        self,
-        item: pytest.Item,
-        following: pytest.Item | None,
-        round_: int,
-        seconds: float,
-        retry_seconds: float,
+        self, item: pytest.Item, following: pytest.Item | None, round_: int, share: Share
     ) -> bool:
         """Visit one case; tell whether it is over, by its failure, its skip or its precision."""
         journal = self._open_journal
@@ -217,9 +215,10 @@ class Rounds:
             case.id,
             case.device,
             first=first,
-            seconds=seconds,
+            seconds=share.seconds,
+            patience=share.patience,
             undisturbed=journal.undisturbed,
-            retry_seconds=retry_seconds,
+            retry_seconds=share.retry,
             folder=self._folder,
         )
         self._visited.add(case.id)
@@ -254,11 +253,13 @@ class Rounds:
         return True
 
     def _tidy(self) -> None:
-        """Free the last visit's cycles. What has been imported since stays for good: it is left out from
+        """Free the last visit's cycles. What has come to stay, a module or what it keeps, is left out from
         then on, so that collecting costs a millisecond and not the 70 of a whole torch."""
+        begin = time.perf_counter()
         gc.collect()
+        slow = time.perf_counter() - begin > SLOW_COLLECTION
         device.release("cpu")
-        if len(sys.modules) != self._modules:
+        if slow or len(sys.modules) != self._modules:
             self._modules = len(sys.modules)
             gc.freeze()
 

@@ -28,8 +28,6 @@ MOST_QUEUED = 256
 """Calls a block on a device's queue: past about 1,000 launches the queue is full and the host waits."""
 MOST_BLOCKS = 2000
 LEAST_BLOCKS = 3
-PATIENCE = 3.0
-"""A visit without undisturbed blocks goes on for so many times its share."""
 
 
 @dataclass
@@ -57,7 +55,12 @@ class Samples:
 
 
 def sample(
-    subject: Subject, clock: Clock, seconds: float, loops: int = 1, pace: Pace | None = None
+    subject: Subject,
+    clock: Clock,
+    seconds: float,
+    loops: int = 1,
+    pace: Pace | None = None,
+    patience: float = 0.0,
 ) -> Samples:
     """Sample a subject for about `seconds`.
 
@@ -67,8 +70,8 @@ def sample(
         seconds: the visit's share of time, warm-up included. At least one block is timed, however
             long it takes, and three where they fit into four times the share.
         loops: where calibration begins; give the last visit's loops to save time.
-        pace: taken around each block. A visit that saw fewer than three undisturbed blocks goes on for
-            up to three times its share.
+        pace: taken around each block.
+        patience: seconds for which a visit goes on that has seen fewer than three undisturbed blocks.
 
     """
     with garbage_collection_off():
@@ -85,7 +88,7 @@ def sample(
             spent = (clock.now() - begin) * 1e-9
             stop = _stop(samples.blocks, spent, seconds)
             if stop and pace and pace.calm(samples.paces) < LEAST_BLOCKS:
-                stop = "disturbed" if spent >= PATIENCE * seconds else None
+                stop = "disturbed" if spent >= patience else None
             if stop:
                 samples.stop = stop
                 return samples

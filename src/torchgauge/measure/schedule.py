@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 from torchgauge.measure.budget import Budget
@@ -12,6 +13,10 @@ from torchgauge.measure.budget import Budget
 INSTRUMENTS = ("time", "memory", "profile", "instructions", "energy")
 """What `--instruments` offers."""
 
+PATIENCE = 3.0
+"""A visit waits for the machine to be undisturbed for so many times its share …"""
+MOST_PATIENCE = 2.0
+"""… or, where a budget has more time than its visits may take, for all of it, so many at the most."""
 RETRY_SHARE = 0.1
 """The most of a budget's time that goes into trying again where the machine was in a poor state."""
 
@@ -31,6 +36,19 @@ def order(keys: Sequence[Key], seed: int, process: int, round_: int) -> list[Key
     shuffled = list(keys)
     random.Random(f"{seed}-{process}-{round_}").shuffle(shuffled)
     return shuffled
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one visit may take, in seconds.
+
+    `patience` is for one that has hardly seen the machine undisturbed, `retry` for tries under poor
+    conditions.
+    """
+
+    seconds: float
+    patience: float
+    retry: float
 
 
 class Allowance:
@@ -69,6 +87,14 @@ class Allowance:
         overhead = self._overhead / self._visits if self._visits else 0.0
         share = (self.until - spent) / max(1, visits_left) - overhead
         return min(budget.visit_most, max(budget.visit_least, share))
+
+    def share(self, spent: float, visits_left: int) -> Share:
+        """Give the next visit's share; see `seconds` for the arguments."""
+        seconds = self.seconds(spent, visits_left)
+        patience = PATIENCE * seconds
+        if self.until is not None and seconds == self._budget.visit_most:  # there is time to spare
+            patience = max(patience, min(MOST_PATIENCE, (self.until - spent) / max(1, visits_left)))
+        return Share(seconds, patience, max(0.0, self.retry_seconds))
 
     def visited(self, share: float, took: float, retried: float = 0.0) -> None:
         """Note a visit that was given `share` and took `took` seconds; `retried` went into tries given up."""

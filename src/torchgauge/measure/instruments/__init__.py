@@ -20,6 +20,8 @@ class Visit:
     first: bool
     """Whether this process has not seen the case before."""
     seconds: float
+    patience: float = 0.0
+    """Seconds for which it may go on until it has seen undisturbed blocks."""
     undisturbed: float | None = None
     """What the pace's loop takes when nothing disturbs it, in seconds; None while it is not known."""
     retry_seconds: float = 0.0

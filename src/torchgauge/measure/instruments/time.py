@@ -56,7 +56,7 @@ class Time:
         known = self._know(subject, visit)
         clock = known.clock
         seen = watched(
-            lambda: sample(subject, clock, visit.seconds, known.loops, _pace(clock, visit)),
+            lambda: sample(subject, clock, visit.seconds, known.loops, _pace(clock, visit), visit.patience),
             lambda: self._telemetry.snapshot(visit.device),
             visit.retry_seconds,
         )
