@@ -16,7 +16,9 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-NAMES = ["bench", "bench-cpu", "bench-gpu", "profile", "report", "lint", "tests"]
+NAMES = [
+    "bench", "bench-cpu", "bench-gpu", "profile", "instructions", "report", "lint", "tests", "validate",
+]  # fmt: skip
 LEFT_OUT = ("PYTHONPATH", "VIRTUAL_ENV")
 
 

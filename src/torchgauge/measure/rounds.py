@@ -113,8 +113,9 @@ class Rounds:
         self._journal = Journal(
             self._path, self._run_id, self._config, surroundings, self._process, times=self._times
         )
-        self._instrument = instruments.by_name(self._name)()
         self._silent = instruments.lacking(self._name, self._config.devices)
+        if len(self._silent) < len(self._config.devices):
+            self._instrument = instruments.by_name(self._name)()
         for place, why in self._silent.items():
             self._say(f"{self._name} is left out on {place}: {why}")
         for nodeid, message in self._collection.broken_files:
