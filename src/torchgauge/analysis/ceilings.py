@@ -126,13 +126,17 @@ class Ceilings:
     def hold(self, case: Case, work: Work, seconds: float) -> Shares:
         """Hold a case against what its device can do.
 
+        FLOP are held against products only where a call does one a byte or more: what does less is bound
+        by memory, and on a processor without units for a dtype its products are no peak for anything else.
+
         Args:
             case: the case.
             work: what one call of it must do.
             seconds: what one call took; over 0.
 
         """
-        flop = _against(work.flop, seconds, self._products(case)) if work.flop else None
+        dense = work.flop is not None and work.flop >= (work.bytes or 0.0)
+        flop = _against(work.flop, seconds, self._products(case)) if work.flop and dense else None
         moved = _against(work.bytes, seconds, self._fitting(case, work.bytes)) if work.bytes else None
         found = [held for held in (flop, moved) if held is not None]
         peaks = self._peak_shares(case, work, seconds)
