@@ -13,8 +13,8 @@ from torchgauge.report.text import count, plain
 from torchgauge.units import format_quantity
 
 MOST_NAMED = 3
-NOISY = 0.10
-"""A half interval of more than 10 % of its value is called noisy."""
+NOISY = 0.05
+"""A half interval of more than 5 % of its value is called noisy."""
 
 
 @dataclass(frozen=True)
