@@ -82,6 +82,16 @@ def test_flop_are_held_against_the_fastest_product_of_their_dtype_on_their_devic
         assert shares.ceiling.startswith(f"{dtype} matmul, n = ")
 
 
+def test_flop_are_held_against_products_from_one_a_byte_on_and_bytes_always() -> None:
+    ceilings = Ceilings(run(devices=("cpu",)))
+    dense = ceilings.hold(case(), Work(flop=4e6, bytes=4e6), 1e-3)
+    bound = ceilings.hold(case(), Work(flop=4e6, bytes=4.1e6), 1e-3)
+    assert dense.flop is not None
+    assert bound.flop is None
+    assert dense.bytes is not None
+    assert bound.bytes is not None
+
+
 @pytest.mark.parametrize("dtype", [None, "int64", "complex64"])
 def test_a_dtype_without_a_product_has_no_share_and_not_zero(dtype: str | None) -> None:
     shares = Ceilings(run()).hold(case("cpu", dtype), Work(flop=1e9), 1.0)
