@@ -75,7 +75,8 @@ def draw(series: dict[str, real.Agreement], target: Path) -> None:
         axis.grid(alpha=0.3)
     axes[0].set_ylabel("share of the cases")
     axes[1].set_ylabel("share of the readings")
-    axes[0].legend()
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))  # where no curve is
     figure.savefig(target)
     plt.close(figure)
 
