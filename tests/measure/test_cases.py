@@ -9,6 +9,7 @@ from fakes import FakeRun
 from torchgauge.errors import TorchgaugeError
 from torchgauge.measure import cases, device
 from torchgauge.measure.budget import BUDGETS
+from torchgauge.measure.device import inventory
 
 pytest_plugins = ["pytester"]
 
@@ -139,7 +140,7 @@ def test_a_benchmark_for_other_devices_is_a_skip_that_names_them(fake_run: FakeR
 def test_a_mark_narrows_devices_by_kind_by_name_or_to_accelerators(
     fake_run: FakeRun, monkeypatch: pytest.MonkeyPatch, allowed: str, place: str, runs: bool
 ) -> None:
-    monkeypatch.setattr(device, "available", lambda: ["cpu", "cuda:0", "cuda:1"])
+    monkeypatch.setattr(inventory, "available", lambda: ["cpu", "cuda:0", "cuda:1"])
     monkeypatch.setattr(device, "release", lambda _: None)
     text = mark(f"devices={allowed}", "def bench_it(gauge, device):\n    gauge(int)\n")
     found, skips = measured(fake_run, text, place=place)
@@ -148,7 +149,7 @@ def test_a_mark_narrows_devices_by_kind_by_name_or_to_accelerators(
 
 
 def test_each_chosen_device_is_a_case_of_its_own(fake_run: FakeRun, monkeypatch) -> None:
-    monkeypatch.setattr(device, "available", lambda: ["cpu", "cuda:0"])
+    monkeypatch.setattr(inventory, "available", lambda: ["cpu", "cuda:0"])
     found, _ = measured(fake_run, "def bench_it(gauge, device):\n    gauge(int)\n", place="all")
     assert found == ["a/it[cpu]", "a/it[cuda:0]"]
 

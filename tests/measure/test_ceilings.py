@@ -127,7 +127,7 @@ def test_the_empty_operator_has_no_work_and_is_timed_by_the_host(tiny: None) -> 
     assert trial.make().call()().numel() == 1
 
 
-# An accelerator, which is not there: tensors stay on the CPU, what device.py tells is made up
+# An accelerator, which is not there: tensors stay on the CPU, what `measure.device` tells is made up
 
 
 @pytest.fixture

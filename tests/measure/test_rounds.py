@@ -11,6 +11,7 @@ import torchgauge.measure.setup
 from fakes import FakeRun
 from torchgauge.measure import device, instruments
 from torchgauge.measure.budget import BUDGETS
+from torchgauge.measure.device import inventory
 from torchgauge.measure.schedule import RETRY_SHARE
 from torchgauge.record import Run
 
@@ -313,7 +314,7 @@ def test_ordinary_tests_stop_at_the_first_failure_and_share_their_fixtures_as_ev
 def test_each_visit_has_its_device_as_the_current_one(
     fake_run: FakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(device, "available", lambda: ["cpu", "cuda:0", "cuda:1"])
+    monkeypatch.setattr(inventory, "available", lambda: ["cpu", "cuda:0", "cuda:1"])
     bench(fake_run, head="def bench_it(gauge, device):\n    gauge(int)\n")
     fake_run("--gauge-seed=1", device="cuda:1,cpu")
     assert sorted(fake_run.current) == ["cpu", "cuda:1"]
@@ -357,7 +358,7 @@ def test_random_numbers_begin_anew_for_each_visit_that_counts_and_go_on_where_ti
 def test_an_instrument_leaves_out_the_devices_it_can_not_look_at_and_the_run_says_why(
     fake_run: FakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(device, "available", lambda: ["cpu", "cuda:0", "cuda:1"])
+    monkeypatch.setattr(inventory, "available", lambda: ["cpu", "cuda:0", "cuda:1"])
     lacks = {"cpu": "no counter", "cuda:1": "no counter"}
     monkeypatch.setattr(instruments, "lacking", lambda name, devices: lacks)
     bench(fake_run, head="def bench_it(gauge, device):\n    gauge(int)\n")
@@ -422,7 +423,7 @@ def test_a_device_that_runs_out_of_memory_skips_the_case_and_gives_its_cache_bac
     fake_run: FakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     released = []
-    monkeypatch.setattr(device, "available", lambda: ["cpu", "cuda:0"])
+    monkeypatch.setattr(inventory, "available", lambda: ["cpu", "cuda:0"])
     monkeypatch.setattr(device, "release", released.append)
 
     def bench_large(gauge, device):

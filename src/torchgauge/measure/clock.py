@@ -1,7 +1,7 @@
 """Where a time comes from: the host's clock, or events in a device's queue.
 
 Both clocks answer one question: how long does this block of calls take? Neither knows torch; a device's
-queue is behind the `Queue` protocol (measure/device.py has the real ones, the tests have fakes).
+queue is behind the `Queue` protocol (measure/device/ has the real ones, the tests have fakes).
 """
 
 from __future__ import annotations

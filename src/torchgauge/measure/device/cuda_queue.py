@@ -1,0 +1,110 @@
+"""A CUDA device's queue as its clock sees it: events, a sleep that fills it, a flushed cache, graphs."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable
+
+import torch
+
+from torchgauge.errors import TorchgaugeError
+from torchgauge.measure.clock import Event, Queue
+from torchgauge.measure.device.support import first_line
+from torchgauge.measure.reasons import Unknown
+
+
+@functools.cache
+def queue(device: str) -> Queue:
+    """Give the queue of a CUDA device."""
+    return _CudaQueue(device)
+
+
+class _CudaQueue(Queue):
+    """The current CUDA stream of a device."""
+
+    event_resolution = 0.5e-6  # cudaEventElapsedTime's documented resolution
+
+    def __init__(self, device: str) -> None:
+        self._device = torch.device(device)
+        self._cycles_per_second: float | None = None
+        self._flushed: torch.Tensor | None = None
+
+    def event(self) -> Event:
+        made: Event = torch.cuda.Event(enable_timing=True)
+        return made
+
+    def synchronize(self) -> None:
+        torch.cuda.synchronize(self._device)
+
+    def sleep(self, seconds: float) -> None:
+        if self._cycles_per_second is None:
+            self._cycles_per_second = self._measure_sleep()
+        with torch.cuda.device(self._device):
+            torch.cuda._sleep(int(seconds * self._cycles_per_second))
+
+    def _measure_sleep(self) -> float:
+        """Time a sleep of known cycles; twice, since the first one loads the kernel."""
+        cycles, seconds = 1_000_000, 0.0
+        for _ in range(2):
+            begin, end = self.event(), self.event()
+            with torch.cuda.device(self._device):
+                begin.record()
+                torch.cuda._sleep(cycles)
+                end.record()
+            end.synchronize()
+            seconds = begin.elapsed_time(end) * 1e-3
+        return cycles / seconds
+
+    def flush(self) -> None:
+        if self._flushed is None:
+            size = getattr(torch.cuda.get_device_properties(self._device), "L2_cache_size", 0)
+            if not size:
+                raise Unknown("torch does not tell the size of the device's last cache")
+            try:
+                self._flushed = torch.empty(2 * size, dtype=torch.uint8, device=self._device)
+            except torch.OutOfMemoryError:
+                raise Unknown(f"no memory for the {2 * size} bytes that flush the cache") from None
+        self._flushed.zero_()
+
+    def capture(self, block: Callable[[], None]) -> Callable[[], None]:
+        # torch.cuda.graph stays on its own stream when the capture fails: keep the one to go back to
+        before = torch.cuda.current_stream(self._device)
+        side = torch.cuda.Stream(self._device)
+        graph = torch.cuda.CUDAGraph()
+        try:
+            side.wait_stream(before)
+            with torch.cuda.stream(side):
+                block()
+            self.synchronize()
+            with torch.cuda.graph(graph, stream=side):
+                block()
+        except Exception as error:
+            why = first_line(error)
+            del graph
+            torch.cuda.set_stream(before)
+            self._recover(side)
+            raise Unknown(why) from None
+        replay: Callable[[], None] = graph.replay
+        return replay
+
+    def _recover(self, side: torch.cuda.Stream) -> None:
+        """Capture one random number: a capture that failed can leave torch's generator as if it still
+        captured (pytorch#171263), and one that succeeds puts it right. Then see that the device works.
+
+        Raises:
+            TorchgaugeError: it does not.
+
+        """
+        before = torch.cuda.current_stream(self._device)
+        number = torch.zeros(1, device=self._device)
+        with contextlib.suppress(Exception), torch.cuda.graph(torch.cuda.CUDAGraph(), stream=side):
+            number.uniform_()
+        torch.cuda.set_stream(before)
+        try:
+            number.uniform_()
+            self.synchronize()
+        except Exception as error:
+            raise TorchgaugeError(
+                f"a CUDA graph that could not be captured left {self._device} unusable: {first_line(error)}"
+            ) from None
