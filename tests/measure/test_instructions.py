@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain, repeat
 
 import pytest
@@ -13,6 +13,7 @@ from torchgauge.measure.instruments.instructions import (
     BLOCK_INSTRUCTIONS,
     BLOCKS,
     MOST_LOOPS,
+    STATES,
     Instructions,
 )
 from torchgauge.measure.subject import Loop, Subject
@@ -37,13 +38,16 @@ class FakeCounter:
 
     each = 1000
 
-    def count(self, loop: Loop) -> Dump:
-        before = self.cost
+    def count(self, loops: Iterable[Loop]) -> Dump:
+        work = 0
         self.collecting.append(gc.isenabled())
-        loop()
-        total = self.cost - before + LOOP + next(self._extra)
+        for loop in loops:  # what is called between them is not counted
+            before = self.cost
+            loop()
+            work += self.cost - before
+        total = work + LOOP + next(self._extra)
         self.blocks.append(total)
-        return Dump(total, {"work": self.cost - before, "loop": total - (self.cost - before)})
+        return Dump(f"fn=(1) work\n0 {work}\nfn=(2) loop\n0 {total - work}\n\ntotals: {total}\n")
 
 
 def observe(counter: FakeCounter, each: int):
@@ -53,7 +57,7 @@ def observe(counter: FakeCounter, each: int):
     return seen
 
 
-def test_a_short_call_is_counted_in_three_blocks_of_a_hundred() -> None:
+def test_a_short_call_is_counted_in_blocks_of_many_calls() -> None:
     counter = FakeCounter()
     seen = observe(counter, 1000)
     assert (seen.metric, seen.unit, seen.method, seen.loops) == ("instructions", "1", "callgrind", MOST_LOOPS)
@@ -85,10 +89,30 @@ def test_the_empty_loop_is_counted_once_a_process_and_stored_and_not_subtracted(
 
 def test_the_parts_are_the_functions_of_the_middle_block_a_call_largest_first() -> None:
     seen = observe(FakeCounter(), 10)
-    assert [(part.name, part.value) for part in seen.parts] == [("work", 10.0), ("loop", 0.4)]
+    assert [(part.name, part.value) for part in seen.parts] == [("work", 10.0), ("loop", LOOP / MOST_LOOPS)]
 
 
 @pytest.mark.parametrize(("extra", "warned"), [(900, False), (1200, True)])
 def test_blocks_that_differ_by_more_than_a_hundredth_are_flagged(extra: int, warned: bool) -> None:
     seen = observe(FakeCounter(0, 0, 0, 0, extra), 1000)
     assert bool(seen.warnings) is warned
+
+
+def test_each_block_meets_several_states_of_the_heap_and_shuffling_is_not_counted() -> None:
+    class Noted(FakeCounter):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lengths: list[int] = []
+
+        def count(self, loops: Iterable[Loop]) -> Dump:
+            kept = list(loops)
+            self.lengths.append(len(kept))
+            return super().count(kept)
+
+    counter = Noted()
+    seen = observe(counter, 1000)
+    assert counter.lengths[-BLOCKS:] == [STATES] * BLOCKS
+    assert seen.samples == [1000 + LOOP / MOST_LOOPS] * BLOCKS
+    few = Noted()
+    observe(few, BLOCK_INSTRUCTIONS // 3)
+    assert few.lengths[-BLOCKS:] == [2] * BLOCKS  # LOOP more a call than a third

@@ -98,7 +98,7 @@ def test_a_devices_kernels_launches_copies_and_synchronizations_are_counted() ->
 
 
 def test_device_time_is_that_of_kernels_and_copies(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(profile, "record", lambda *_: [CUDA] * 3)
+    monkeypatch.setattr(profile, "record", lambda *_: (0, [CUDA] * 3))
     _, seen = Profile().observe(Subject(int), visit("cuda:0"))
     on_device = next(one for one in seen if one.metric == "self_device_time")
     assert on_device.samples == pytest.approx([7e-6] * 3)
@@ -112,7 +112,7 @@ def test_a_device_of_which_nothing_was_seen_gives_a_reason_and_no_zeros(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     blind = Call(operators=CUDA.operators, runtime=CUDA.runtime)
-    monkeypatch.setattr(profile, "record", lambda *_: [blind] * 3)
+    monkeypatch.setattr(profile, "record", lambda *_: (0, [blind] * 3))
     _, seen = Profile().observe(Subject(int), visit("cuda:0"))
     assert not {"self_device_time", "kernels", "launches", "synchronizations"} & {one.metric for one in seen}
     assert any("CUPTI" in warning for warning in seen[0].warnings)

@@ -11,7 +11,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from torchgauge.measure.instruments.trace import CALL, WAIT, Span, parted, record, with_self_time
+from torchgauge.measure.instruments.trace import (
+    CALL,
+    CALLS,
+    LONG,
+    WAIT,
+    WARM,
+    Span,
+    parted,
+    record,
+    with_self_time,
+)
 from torchgauge.measure.subject import Subject
 
 
@@ -96,9 +106,10 @@ def test_own_times_sum_up_to_the_outermost_spans(tree: list, chance) -> None:
 def test_calls_of_torch_are_recorded_and_their_trace_can_be_kept(tmp_path: Path) -> None:
     keep = tmp_path / "traces/case.json.gz"
     x = torch.rand(10)
-    calls = record(Subject(torch.add, (x, x)), "cpu", 2, keep)
-    assert [[span.name for span in call.operators] for call in calls] == [["aten::add"]] * 2
-    assert [[size for _, size in call.memory] for call in calls] == [[40, -40]] * 2
+    result, calls = record(Subject(torch.add, (x, x)), "cpu", keep)
+    assert torch.equal(result, x + x)
+    assert [[span.name for span in call.operators] for call in calls] == [["aten::add"]] * CALLS
+    assert [[size for _, size in call.memory] for call in calls] == [[40, -40]] * CALLS
     trace = json.loads(gzip.decompress(keep.read_bytes()))
     shapes = [e["args"]["Input Dims"] for e in trace["traceEvents"] if e["name"] == "aten::add"]
     assert shapes[0][:2] == [[10], [10]]
@@ -111,8 +122,14 @@ def test_each_call_has_its_own_prepared_state() -> None:
         made.append(torch.zeros(4))
         return (made[-1],)
 
-    record(
-        Subject(torch.Tensor.add_, kwargs={"other": torch.ones(4)}, prepare=prepare, each="call"), "cpu", 2
-    )
-    assert [tensor.tolist() for tensor in made] == [[1.0] * 4] * len(made)
-    assert len(made) >= 2
+    record(Subject(torch.Tensor.add_, kwargs={"other": torch.ones(4)}, prepare=prepare, each="call"), "cpu")
+    assert [tensor.tolist() for tensor in made] == [[1.0] * 4] * (1 + WARM + CALLS)
+
+
+@pytest.mark.parametrize(("seconds", "made"), [(LONG, 1 + WARM + CALLS), (1.1 * LONG, 1 + 1 + 1)])
+def test_of_a_long_call_one_is_looked_at_after_one_other(seconds: float, made: int) -> None:
+    calls: list[int] = []
+    clock = iter([0.0, seconds])
+    _, seen = record(Subject(calls.append, (1,)), "cpu", now=lambda: next(clock))
+    assert len(calls) == made
+    assert len(seen) == (CALLS if made > 3 else 1)

@@ -49,7 +49,7 @@ totals: 1290
 
 
 def test_a_dump_gives_each_functions_own_cost_and_not_what_its_callees_cost() -> None:
-    found = valgrind.parse(DUMP.splitlines(keepends=True))
+    found = valgrind.Dump(DUMP)
     assert found.functions == {
         "_PyEval_EvalFrameDefault": 520,
         "_PyObject_Free": 70,
@@ -58,8 +58,14 @@ def test_a_dump_gives_each_functions_own_cost_and_not_what_its_callees_cost() ->
     assert found.total == 1290
 
 
-def test_an_empty_dump_is_nothing_counted() -> None:
-    assert valgrind.parse([]).total == 0
+@pytest.mark.parametrize("text", ["", "\n", DUMP[: DUMP.rindex("totals")], DUMP[: DUMP.rindex("1290")]])
+def test_a_dump_that_is_cut_off_is_one_line_and_no_count(text: str) -> None:
+    with pytest.raises(TorchgaugeError, match="not whole"):
+        assert valgrind.Dump(text).total
+
+
+def test_the_functions_of_a_dump_sum_up_to_its_total() -> None:
+    assert sum(valgrind.Dump(DUMP).functions.values()) == valgrind.Dump(DUMP).total
 
 
 def test_a_counted_process_has_one_thread_one_hash_seed_and_few_variables() -> None:
@@ -120,4 +126,4 @@ def test_a_dump_that_is_not_there_is_one_line(tmp_path: Path, monkeypatch: pytes
     counter = valgrind.Callgrind()
     monkeypatch.setattr(counter, "_instrument", lambda: None)
     with pytest.raises(TorchgaugeError, match="callgrind left no counts"):
-        counter.count(lambda: None)
+        counter.count([lambda: None])

@@ -28,15 +28,33 @@ _KEPT = re.compile(
     r"(PATH|HOME|USER|LANG|LC_\w+|TZ|TMPDIR|LD_LIBRARY_PATH|PYTHONPATH|VIRTUAL_ENV|CONDA_PREFIX|"
     r"XDG_\w+|(ATEN|TORCH|DNNL|ONEDNN|TORCHGAUGE)_\w+|MKL_CBWR|PYTEST_\w+)"
 )
+_COSTS = tuple("0123456789+-*")
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 @dataclass(frozen=True)
 class Dump:
-    """The instructions of one stretch of code: all of them, and each function's own (without callees')."""
+    """The instructions of one stretch of code, as callgrind wrote them down.
 
-    total: int
-    functions: dict[str, int]
+    Raises:
+        TorchgaugeError: the text is not whole.
+
+    """
+
+    text: str
+
+    @property
+    def total(self) -> int:
+        """All of them. Near the end, so that not all is read under valgrind, where it takes long."""
+        words = self.text[self.text.rfind("\ntotals:") :].split()
+        if len(words) < 2 or words[0] != "totals:" or not words[1].isdigit():
+            raise TorchgaugeError("callgrind left counts that are not whole; is the disk full?")
+        return int(words[1])
+
+    @property
+    def functions(self) -> dict[str, int]:
+        """Each function's own, without those of the functions that it calls."""
+        return parse(self.text.splitlines())
 
 
 def missing() -> str | None:
@@ -85,15 +103,16 @@ class Callgrind:
         if DUMPS not in os.environ:
             raise TorchgaugeError("instructions are counted in a process under valgrind: use torchgauge run")
         import torch
+        import torch._dynamo  # an optimizer imports it at its first use: 20 s once instrumentation is on
 
         self._dumps = Path(os.environ[DUMPS])
-        self._on: Callable[[], None] = torch._C._valgrind_toggle
-        self._off: Callable[[], None] = torch._C._valgrind_toggle_and_dump_stats
+        self._toggle: Callable[[], None] = torch._C._valgrind_toggle
+        self._toggle_and_dump: Callable[[], None] = torch._C._valgrind_toggle_and_dump_stats
         self._dumped = 0
         self._instrumented = False
 
-    def count(self, loop: Callable[[], None]) -> Dump:
-        """Run `loop` and count its instructions.
+    def count(self, loops: Iterable[Callable[[], None]]) -> Dump:
+        """Run the loops one after another and count their instructions, and none between them.
 
         Raises:
             TorchgaugeError: callgrind wrote no dump.
@@ -101,14 +120,16 @@ class Callgrind:
         """
         if not self._instrumented:
             self._instrument()
-        self._on()
-        loop()
-        self._off()
+        for loop in loops:
+            self._toggle()
+            loop()
+            self._toggle()
+        self._toggle()
+        self._toggle_and_dump()
         self._dumped += 1
         path = self._dumps.with_name(f"{self._dumps.name}.{self._dumped}")
         try:
-            with path.open(encoding="utf-8", errors="replace") as lines:
-                return parse(lines)
+            return Dump(path.read_text("utf-8", "replace"))
         except OSError as error:
             raise TorchgaugeError(f"callgrind left no counts: {path}: {error.strerror}") from None
         finally:
@@ -129,7 +150,7 @@ class Callgrind:
         self._instrumented = True
 
 
-def parse(lines: Iterable[str]) -> Dump:
+def parse(lines: Iterable[str]) -> dict[str, int]:
     """Read a dump (the Callgrind profile format of valgrind's manual): each function's own cost.
 
     Names are given once and numbered, `fn=(3) at::add`; a line of numbers is a cost of the function
@@ -140,7 +161,7 @@ def parse(lines: Iterable[str]) -> Dump:
     function = ""
     callee = False
     for line in lines:
-        if line[:1].isdigit() or line[:1] in "+-*":
+        if line.startswith(_COSTS):
             if callee:
                 callee = False
             else:
@@ -153,4 +174,4 @@ def parse(lines: Iterable[str]) -> Dump:
                 names[key] = name
             if line.startswith("fn="):
                 function = names.get(key, key)
-    return Dump(sum(own.values()), dict(own))
+    return dict(own)

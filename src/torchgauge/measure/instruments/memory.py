@@ -17,7 +17,6 @@ from torchgauge.measure.subject import Subject
 from torchgauge.record.schema import Scalar
 
 METHOD = "allocator-events"
-CALLS = 3
 SCALAR_BYTES = 16
 """The most that a Python number takes which torch wraps as a tensor: a complex128."""
 
@@ -68,8 +67,8 @@ class Memory:
 
     def observe(self, subject: Subject, visit: Visit) -> tuple[Any, list[Observation]]:
         """Look at a few calls; what the first ones alone allocate is not counted."""
-        result = subject.call()()
-        seen = [traffic(call.memory) for call in record(subject, visit.device, CALLS)]
+        result, calls = record(subject, visit.device)
+        seen = [traffic(call.memory) for call in calls]
         warnings = ["not every call allocates the same"] if len(set(seen)) > 1 else []
         conditions: dict[str, Scalar] = {"scalar_bytes": seen[-1].scalars, "blocks": seen[-1].blocks}
         metrics = {

@@ -18,7 +18,6 @@ from torchgauge.measure.subject import Subject
 from torchgauge.record.schema import Part, Scalar
 
 METHOD = "torch-profiler"
-CALLS = 3
 MOST_PARTS = 20
 
 _LAUNCH = re.compile(r"^(cuda|cu|hip)(Graph)?Launch", re.IGNORECASE)
@@ -33,9 +32,8 @@ class Profile:
 
     def observe(self, subject: Subject, visit: Visit) -> tuple[Any, list[Observation]]:
         """Look at a few calls."""
-        result = subject.call()()
         keep = None if visit.folder is None else visit.folder / trace_name(visit.case_id)
-        calls = record(subject, visit.device, CALLS, keep)
+        result, calls = record(subject, visit.device, keep)
         conditions: dict[str, Scalar] = {} if keep is None else {"trace": f"{keep.parent.name}/{keep.name}"}
         on_device = visit.device != "cpu"
         warnings = []

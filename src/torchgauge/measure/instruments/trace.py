@@ -9,8 +9,9 @@ from __future__ import annotations
 import gzip
 import json
 import tempfile
+import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,10 @@ CALL, WAIT = "torchgauge: call", "torchgauge: wait"
 """Annotations around each call, and around our own waiting for the device in it."""
 WARM = 2
 """Calls before those that count: the first under the profiler allocate and load what later ones have."""
+CALLS = 3
+LONG = 0.2
+"""Seconds, without the profiler: of a call that takes longer one is looked at, after one more. What it does
+many times over has warmed up within it, and its trace would be tens of megabytes."""
 
 
 @dataclass(frozen=True)
@@ -52,18 +57,30 @@ class Call:
     """Address and bytes, above 0 for an allocation, of each change on the case's own device."""
 
 
-def record(subject: Subject, place: str, calls: int, keep: Path | None = None) -> list[Call]:
-    """Call a subject under the profiler.
+def record(
+    subject: Subject, place: str, keep: Path | None = None, now: Callable[[], float] = time.perf_counter
+) -> tuple[Any, list[Call]]:
+    """Call a subject once by itself, and then under the profiler.
 
     Args:
-        subject: it has been called before.
+        subject: the call.
         place: the device that its memory is looked at on.
-        calls: how many calls to give; `WARM` more are made before them.
         keep: a file for the trace, ending in .json.gz.
+        now: a clock in seconds.
+
+    Returns:
+        The result of the first call, and what `CALLS` calls did, after `WARM` others under the profiler;
+        one call after one other where the first took long.
 
     """
     wait = device.synchronizer(place)
-    prepared = [subject.call() for _ in range(WARM + calls)]
+    first = subject.call()
+    begin = now()
+    first_result = first()
+    if wait is not None:
+        wait()
+    warm, calls = (1, 1) if now() - begin > LONG else (WARM, CALLS)
+    prepared = [subject.call() for _ in range(warm + calls)]
     with profile(
         activities=device.activities(place), profile_memory=True, record_shapes=keep is not None
     ) as profiler:
@@ -81,7 +98,7 @@ def record(subject: Subject, place: str, calls: int, keep: Path | None = None) -
     if keep is not None:
         keep.parent.mkdir(parents=True, exist_ok=True)
         keep.write_bytes(gzip.compress(text, compresslevel=6))
-    return parted(json.loads(text)["traceEvents"], place)[WARM:]
+    return first_result, parted(json.loads(text)["traceEvents"], place)[warm:]
 
 
 def parted(events: Iterable[dict[str, Any]], place: str) -> list[Call]:
