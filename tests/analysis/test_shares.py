@@ -146,6 +146,23 @@ def test_a_ceiling_is_held_at_its_fastest_round_since_the_others_were_disturbed(
     assert share_of(2 * MAIN, MAIN_RATE, busy).bytes == pytest.approx(1, rel=0.01)
 
 
+def test_where_a_ceiling_was_disturbed_in_all_rounds_a_case_is_flagged_only_beyond_what_that_cost() -> None:
+    one = run()
+    fast, slow = 16e-6, 16e-6 * 1.5
+    lines = [
+        msgspec.structs.replace(line, paces=[slow if line.case.params.get("size") == MAIN else fast])
+        for line in one.ceilings
+    ]
+    lines = [msgspec.structs.replace(line, paces=line.paces * len(line.samples)) for line in lines]
+    busy = dataclasses.replace(one, ceilings=lines)
+    ceiling = next(one for one in Ceilings(busy).measured if one.name == "update of 128 MiB")
+    assert ceiling.slowed == pytest.approx(1.5)
+    assert any(sentence.startswith("disturbed") for sentence in ceiling.warnings)
+    assert share_of(2 * MAIN, 1.6 * MAIN_RATE, busy).warnings == []
+    (sentence,) = share_of(2 * MAIN, 1.7 * MAIN_RATE, busy).warnings
+    assert sentence.startswith("above the measured ceiling: 17")
+
+
 def test_a_ceiling_whose_rounds_agree_is_well_known() -> None:
     assert not any(one.unsure for one in Ceilings(run()).measured)
 

@@ -273,6 +273,47 @@ def test_a_busy_machine_gets_fewer_rounds_but_an_interval_all_the_same(tiny: Non
     assert {one.round for one in visited} == {0, 1, 2, 3, 4}
 
 
+class Wandering(Rate):
+    """Sees the machine slow in the first `slow` visits to each copy, and never elsewhere."""
+
+    def __init__(self, slow: int) -> None:
+        super().__init__()
+        self._slow = slow
+
+    def observe(self, subject: Subject, visit: Visit) -> tuple[Any, list[Observation]]:
+        result, (seen, first_call) = super().observe(subject, visit)
+        turn = sum(before.case_id == visit.case_id for before in self.visits)
+        slow = "/copy[" in visit.case_id and turn <= self._slow
+        seen.paces.extend([25e-6 if slow else 16e-6] * len(seen.samples))
+        return result, [seen, first_call]
+
+    def count(self) -> dict[str, set[int]]:
+        """How many visits each kind of ceiling had."""
+        found: dict[str, set[int]] = {}
+        for name, number in Counter(visit.case_id for visit in self.visits).items():
+            found.setdefault(name.partition("[")[0].removeprefix("ceiling/"), set()).add(number)
+        return found
+
+
+def test_a_ceiling_that_was_disturbed_in_all_rounds_is_visited_until_it_is_not(tiny: None) -> None:
+    watching = Wandering(slow=5)
+    ceilings.measure("cpu", [], 60.0, rounds=3, instrument=watching)
+    assert watching.count() == {"copy": {6}, "read": {3}, "write": {3}, "update": {3}, "operator": {3}}
+    more = [visit for visit in watching.visits if visit.patience == ceilings.MORE_PATIENCE]
+    assert len(more) == 3 * len({visit.case_id for visit in more})
+    assert {visit.undisturbed for visit in more} == {16e-6}
+
+
+def test_one_that_calm_never_comes_to_is_given_up(tiny: None) -> None:
+    watching = Wandering(slow=1000)
+    ceilings.measure("cpu", [], 60.0, rounds=3, instrument=watching)
+    assert watching.count()["copy"] == {3 + ceilings.MORE_ROUNDS}
+    found = trials.trials("cpu", [])
+    ticks = itertools.count()
+    visited = list(ceilings.visits(found, 4.0, 3, 1, Wandering(1000), now=lambda: float(next(ticks))))
+    assert max(one.round for one in visited) == 3 + 3  # the time was up: a second at each look
+
+
 def test_what_the_device_can_not_do_is_tried_once_and_left_out(tiny: None) -> None:
     watching = Rate("matmul", RuntimeError("\"addmm\" not implemented for 'Half'"))
     found = ceilings.measure("cpu", ["float32"], instrument=watching)

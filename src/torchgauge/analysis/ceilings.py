@@ -5,7 +5,9 @@
   has data of at least B/2, or it passes over them more than twice; so the streams that count are those
   over the largest working set of at most B/2, and over all larger ones. Data that fit a cache are so held
   against the cache, and only what fits none against the memory.
-- What a ceiling holds is its fastest round. Noise only takes away, and what was reached can be done.
+- What a ceiling holds is its fastest round. Noise only takes away, and what was reached can be done. Where
+  the machine was slow in all rounds, the device may do as much more as it was slow, and a case is flagged
+  only beyond that.
 - A copy between host and device crosses a link that no case states: it is held against memory too, and
   the link's own rates stand among the ceilings.
 - Published peaks are those of `reference-accelerators.json`, for chips that its `nvml_name` names to the
@@ -51,6 +53,8 @@ class Ceiling:
     reached: float
     """The rate (the seconds) of the fastest round: others were disturbed, and this is what can be done."""
     warnings: tuple[str, ...] = ()
+    slowed: float = 1.0
+    """By how much the machine was slow in all rounds, as a factor: what it reached may be as much more."""
 
     @property
     def name(self) -> str:
@@ -239,8 +243,10 @@ def _ceiling(pool: list[Measurement], known: Calm) -> Ceiling:
     unit = first.unit
     if amount and first.metric in PRIMARY_METRICS:
         unit, found, reached = "FLOP/s" if first.work.flop else "B/s", found.rate(amount), amount / reached
-    warnings = tuple(dict.fromkeys(warning for line in pool for warning in line.warnings))
-    return Ceiling(first.case, first.metric, unit, found, reached, warnings)
+    sentences = [*both.warnings, *(warning for line in pool for warning in line.warnings)]
+    return Ceiling(
+        first.case, first.metric, unit, found, reached, tuple(dict.fromkeys(sentences)), both.slowed
+    )
 
 
 @dataclass(frozen=True)
@@ -262,7 +268,8 @@ def _against(amount: float, seconds: float, candidates: list[Ceiling]) -> _Held 
         f"above the measured ceiling: {_percent(share)} of what {fastest.name} reached; the stated work is "
         "too much, or the ceiling was disturbed"
     )
-    return _Held(share, fastest.name, sentence if share > 1 + TOLERANCE else "")
+    most = max(one.reached * one.slowed for one in candidates)
+    return _Held(share, fastest.name, sentence if amount / seconds > (1 + TOLERANCE) * most else "")
 
 
 def _percent(share: float) -> str:

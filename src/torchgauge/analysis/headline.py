@@ -28,13 +28,17 @@ class Calm:
 
 @dataclass(frozen=True)
 class Headline:
-    """Both quantiles of what counts. `calm_rounds` and `calm_samples` say how much nothing disturbed."""
+    """Both quantiles of what counts. `calm_rounds` and `calm_samples` say how much nothing disturbed.
+
+    `slowed` is how many times longer the pace's loop took, where every sample was disturbed; else 1.
+    """
 
     low_end: Estimate
     middle: Estimate
     calm_rounds: int
     calm_samples: int
     warnings: list[str]
+    slowed: float = 1.0
 
 
 def calm(run: Run) -> Calm:
@@ -81,7 +85,7 @@ def headline(pool: Sequence[Measurement], known: Calm) -> Headline:
     elif alone:
         what = "no interval" if low_end.low is None else "the interval is as wide as other cases have it"
         warnings.append(f"disturbed in all rounds but one: {what}")
-    return Headline(low_end, middle, len(undisturbed), sum(map(len, undisturbed)), warnings)
+    return Headline(low_end, middle, len(undisturbed), sum(map(len, undisturbed)), warnings, slowed)
 
 
 def _estimate(

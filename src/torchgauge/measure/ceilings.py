@@ -18,7 +18,7 @@ from torchgauge.measure.instruments.time import Time
 from torchgauge.measure.journal import Journal
 from torchgauge.measure.schedule import order
 from torchgauge.measure.trials import Trial, trials
-from torchgauge.pace import Paces, calm_samples
+from torchgauge.pace import Paces, calm_samples, is_disturbed
 from torchgauge.record import CEILING, Case
 from torchgauge.record.ending import PRIMARY_METRICS
 from torchgauge.record.schema import Scalar
@@ -28,6 +28,12 @@ ROUNDS = 5
 LEAST_ROUNDS = 3
 LATE = 1.5
 """Past so many times the seconds meant for all, no further round is begun."""
+PATIENCE = 3.0
+"""A visit waits for the machine to be undisturbed for so many times its share."""
+MORE_ROUNDS = 8
+"""A ceiling that was disturbed in all rounds is visited again, so many times at the most."""
+MORE_PATIENCE = 0.15
+"""Seconds for which such a visit waits."""
 SECONDS = 2.5
 
 
@@ -147,6 +153,9 @@ def visits(
 ) -> Iterator[Visited]:
     """Visit each trial once a round, in an order of its own; one that raises is not visited again.
 
+    Those that were disturbed in all rounds are then visited until they are not, for at most the same time
+    again: what a device can do at the most is not seen while a neighbour takes from it.
+
     Args:
         found: what is measured.
         seconds: for all visits together.
@@ -158,30 +167,78 @@ def visits(
         now: a clock in seconds: rounds are left out where they take much longer than they should.
 
     """
-    share = seconds / max(1, len(found) * rounds)
-    left = list(found)
+    tour = _Tour(found, seconds / max(1, len(found) * rounds), seed, instrument, held, note)
     begin = now()
-    known: set[str] = set()
     for round_ in range(rounds):
         if round_ >= LEAST_ROUNDS and now() - begin > LATE * seconds:  # a machine busy with other things
             return
-        for trial in order(left, seed, 0, round_):
-            if held(trial.case, round_):
+        yield from tour.turn(round_, tour.left, PATIENCE * tour.share)
+    until = now() + seconds
+    for round_ in range(rounds, rounds + MORE_ROUNDS):
+        if not (disturbed := tour.disturbed()) or now() > until:
+            return
+        yield from tour.turn(round_, disturbed, MORE_PATIENCE)
+
+
+class _Tour:
+    """Goes round the trials, and remembers how fast the machine was at each."""
+
+    def __init__(
+        self,
+        found: Sequence[Trial],
+        share: float,
+        seed: int,
+        instrument: Instrument,
+        held: Callable[[Case, int], bool],
+        note: Callable[[Case], None],
+    ) -> None:
+        self.left = list(found)
+        self.share = share
+        self._seed = seed
+        self._instrument = instrument
+        self._held = held
+        self._note = note
+        self._paces: dict[str, list[float]] = {}
+        self._all_paces = Paces()
+
+    def turn(self, round_: int, trials: Sequence[Trial], patience: float) -> Iterator[Visited]:
+        """Visit each once; one that raises is left out from then on."""
+        for trial in order(trials, self._seed, 0, round_):
+            case = trial.case
+            if self._held(case, round_):
                 continue
-            note(trial.case)
+            self._note(case)
+            visit = Visit(
+                case.id,
+                case.device if trial.queued else "cpu",
+                first=case.id not in self._paces,
+                seconds=self.share,
+                patience=patience,
+                undisturbed=self._all_paces.undisturbed,
+            )
             try:
-                seen = _visit(trial, instrument, share, first=trial.case.id not in known)
+                seen = _visit(trial, self._instrument, visit)
             except Exception as error:
-                left.remove(trial)
+                self.left.remove(trial)
                 yield Visited(trial, round_, error=error)
             else:
-                known.add(trial.case.id)
+                self._paces.setdefault(case.id, []).extend(seen[0].paces)
+                self._all_paces.add(seen[0].paces)
                 yield Visited(trial, round_, seen)
 
+    def disturbed(self) -> list[Trial]:
+        """Give those that were slowed down around every block."""
+        undisturbed = self._all_paces.undisturbed
+        return [
+            trial
+            for trial in self.left
+            if (paces := self._paces.get(trial.case.id))
+            and all(is_disturbed(pace, undisturbed) for pace in paces)
+        ]
 
-def _visit(trial: Trial, instrument: Instrument, seconds: float, *, first: bool) -> list[Observation]:
+
+def _visit(trial: Trial, instrument: Instrument, visit: Visit) -> list[Observation]:
     case = trial.case
-    visit = Visit(case.id, case.device if trial.queued else "cpu", first=first, seconds=seconds)
     with (
         devices.current(case.device),
         settings.kept(),
