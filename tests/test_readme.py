@@ -88,7 +88,7 @@ def test_a_command_that_is_shown_is_one_that_exists(line: str, sessions: list[st
     first, *words = shlex.split(line, comments=True)
     if first == "torchgauge":
         own = words[: words.index("--")] if "--" in words else words
-        options = cli._parser().parse_args(own)  # ends the test with its message if it refuses
+        options = cli.declared().parse(own)  # ends the test with its message if it refuses
         for path in getattr(options, "paths", []):
             assert path == "mine" or (ROOT / path.partition("::")[0]).exists(), path
     elif first == "python3":
@@ -120,7 +120,7 @@ def plugin_options() -> set[str]:
 
 
 def test_every_subcommand_is_in_the_readme() -> None:
-    choices = next(iter(cli._parser()._subparsers._group_actions)).choices  # type: ignore[union-attr]
+    choices = next(iter(cli.declared().parser._subparsers._group_actions)).choices  # type: ignore[union-attr]
     shown = [shlex.split(line, comments=True) for line in commands(ROOT / "README.md")]
     assert set(choices) == {words[1] for words in shown if words[0] == "torchgauge"}
 

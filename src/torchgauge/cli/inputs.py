@@ -1,0 +1,45 @@
+"""The run files that a subcommand reads."""
+
+from __future__ import annotations
+
+import sys
+
+from torchgauge.errors import TorchgaugeError
+
+TYPE_CHECKING = False  # see torchgauge.cli
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from torchgauge.record import Run
+
+
+def read_runs(names: Sequence[str]) -> list[Run]:
+    """Read runs; what their readers must know of them goes to stderr.
+
+    Raises:
+        TorchgaugeError: a file that can't be read, or a run that is named twice.
+
+    """
+    from torchgauge.record import read
+
+    runs = [read(name) for name in names]
+    known: dict[str, Run] = {}
+    for run in runs:
+        if known.setdefault(run.id, run) is not run:
+            raise TorchgaugeError(f"{run.path}: is run {run.id}, as {known[run.id].path} is; name it once")
+    for warning in (warning for run in runs for warning in run.warnings):
+        print(f"torchgauge: warning: {warning}", file=sys.stderr)
+    return runs
+
+
+def spare(target: Path, runs: Sequence[Run]) -> None:
+    """Refuse to write over a run that is read.
+
+    Raises:
+        TorchgaugeError: the target is one of the runs.
+
+    """
+    for run in runs:
+        if target.exists() and target.samefile(run.path):
+            raise TorchgaugeError(f"{target}: is the run itself; choose another file with -o")

@@ -1,0 +1,90 @@
+"""`torchgauge show`, `report` and `export`: what can be made of runs."""
+
+from __future__ import annotations
+
+import sys
+
+from torchgauge.cli.inputs import read_runs, spare
+
+TYPE_CHECKING = False  # see torchgauge.cli
+if TYPE_CHECKING:
+    import argparse
+
+    from torchgauge.cli.subcommands import Subcommands
+
+
+def declare(subcommands: Subcommands) -> None:
+    """Declare `show`, `report` and `export`."""
+    made = subcommands.add("show", show, extra="report", example="torchgauge show results/*.jsonl")
+    made.add_argument("runs", nargs="+", metavar="RUN", help="run files")
+
+    made = subcommands.add(
+        "report", report, extra="report", example="torchgauge report results/*.jsonl -o report.html"
+    )
+    made.add_argument("runs", nargs="+", metavar="RUN", help="run files")
+    made.add_argument(
+        "-o", "--output", metavar="FILE", help="file to write (default: report.html; stdout for Markdown)"
+    )
+    made.add_argument("--format", choices=("html", "markdown"), default="html", help="default: %(default)s")
+
+    made = subcommands.add(
+        "export",
+        export,
+        extra="report",
+        example="torchgauge export run.jsonl --format parquet -o run.parquet",
+    )
+    made.add_argument("run", metavar="RUN", help="a run file")
+    made.add_argument(
+        "--format", choices=("csv", "parquet", "pytest-benchmark"), required=True, help="what to write"
+    )
+    made.add_argument("-o", "--output", metavar="FILE", help="file to write (default: beside the run file)")
+
+
+def show(options: argparse.Namespace) -> int:
+    """Show runs as tables."""
+    from torchgauge.report import terminal
+
+    terminal.show(read_runs(options.runs))
+    return 0
+
+
+def report(options: argparse.Namespace) -> int:
+    """Write a page or Markdown."""
+    from pathlib import Path
+
+    from torchgauge.files import replace
+
+    runs = read_runs(options.runs)
+    target = Path(options.output or "report.html")
+    spare(target, runs)
+    if options.format == "markdown":
+        from torchgauge.report import markdown
+
+        text = markdown.render(runs)
+    else:
+        from torchgauge.report import html
+
+        text = html.render(runs)
+    if options.output is None and options.format == "markdown":
+        sys.stdout.write(text)
+        return 0
+    replace(target, text.encode())
+    print(target)
+    return 0
+
+
+def export(options: argparse.Namespace) -> int:
+    """Write a run in another tool's format."""
+    from pathlib import Path
+
+    from torchgauge.analysis import export as exporting
+    from torchgauge.record import read
+
+    source = Path(options.run)
+    endings = {"csv": ".csv", "parquet": ".parquet", "pytest-benchmark": ".json"}
+    target = Path(options.output) if options.output else source.with_suffix(endings[options.format])
+    run = read(source)
+    spare(target, [run])
+    exporting.export(run, options.format, target)
+    print(target)
+    return 0
