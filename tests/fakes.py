@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import gc
+import inspect
 import math
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, repeat
@@ -279,7 +280,7 @@ class FakeRun:
     """
 
     def __init__(self, pytester: Any, monkeypatch: Any) -> None:
-        from torchgauge.measure import environment, rounds
+        from torchgauge.measure import ceilings, device, environment, instruments
 
         self.pytester = pytester
         self.visits: list[Visit] = []
@@ -290,9 +291,9 @@ class FakeRun:
         """The device that was the current one in each visit."""
         gc.freeze()  # each run ends with several collections: leave torch out of them
         monkeypatch.setattr(environment, "collect", lambda *_: surroundings)
-        monkeypatch.setattr(rounds.instruments, "by_name", lambda _: self._instrument)
-        monkeypatch.setattr(rounds.device, "current", self._make_current)
-        monkeypatch.setattr(rounds.ceilings, "into", lambda *_: None)
+        monkeypatch.setattr(instruments, "by_name", lambda _: self._instrument)
+        monkeypatch.setattr(device, "current", self._make_current)
+        monkeypatch.setattr(ceilings, "into", lambda *_: None)
 
     def __call__(self, *arguments: str, rounds: int = 1, device: str = "cpu", budget: str = "quick") -> Any:
         """Run pytest with `--gauge-measure`."""
@@ -306,6 +307,12 @@ class FakeRun:
             "no:hypothesispytest",
         ]
         return self.pytester.runpytest_inprocess(*words, f"--gauge-budget={budget}", *arguments)
+
+    def bench(self, *functions: Callable[..., None], name: str = "bench_a", head: str = "") -> None:
+        """Write a bench file from functions defined in a test."""
+        sources = [inspect.cleandoc("\n" + inspect.getsource(function)) for function in functions]
+        text = "\n\n\n".join(["import pytest\nimport torch\n" + head, *sources])
+        self.pytester.path.joinpath(f"{name}.py").write_text(text, "utf-8")
 
     @contextlib.contextmanager
     def _make_current(self, place: str) -> Iterator[None]:

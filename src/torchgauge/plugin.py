@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 COLLECTION = "torchgauge-collection"
 ROUNDS = "torchgauge-rounds"
+VISITS = "torchgauge-visits"
 WORKER = "torchgauge-worker"
 _GAUGE: pytest.StashKey[Any] = pytest.StashKey()
 _BUDGETS = ("quick", "standard", "thorough")
@@ -98,6 +99,7 @@ def pytest_configure(config: pytest.Config) -> None:
         collection, rounds = plugins(config, worker, refuse)
         config.pluginmanager.register(collection, COLLECTION)
         config.pluginmanager.register(rounds, ROUNDS)
+        config.pluginmanager.register(rounds.visits, VISITS)
     except ImportError as error:
         refuse(f"{error.name} is missing: pip install 'torchgauge[run]'")
     except TorchgaugeError as error:
@@ -128,9 +130,9 @@ def gauge(request: pytest.FixtureRequest) -> Iterator[Gauge]:
 
     In a plain pytest run, without `--gauge-measure`, the call is made once and nothing is recorded.
     """
-    rounds: Any = request.config.pluginmanager.get_plugin(ROUNDS)
-    if rounds is not None:
-        yield _remembered(request, rounds.gauge(request))
+    visits: Any = request.config.pluginmanager.get_plugin(VISITS)
+    if visits is not None:
+        yield _remembered(request, visits.gauge(request))
         return
     from torchgauge.measure.gauge import Gauge
 
