@@ -16,7 +16,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from torchgauge.measure import valgrind
+from torchgauge.measure import launch, valgrind
 from torchgauge.record import read
 
 EIGHT = """
@@ -488,6 +488,34 @@ def bench_twice(gauge):
     assert 1.5 < twice.samples[0] / one.samples[0] < 2.5
     assert one.samples[0] > one.conditions["empty_loop_instructions"] > 0
     assert any("empty_cpu" in part.name or "zeros" in part.name for part in one.parts)
+
+
+@pytest.mark.parametrize(
+    ("instrument", "seed", "words"),
+    [
+        ("instructions", None, ["--gauge-seed", "0"]),
+        ("instructions", 7, ["--gauge-seed", "7"]),
+        ("time", None, []),
+    ],
+)
+def test_a_process_that_counts_draws_no_seed(
+    instrument: str, seed: int | None, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[list[str]] = []
+
+    class Started:
+        def __init__(self, command: list[str], **_: object) -> None:
+            commands.append(command)
+
+        def wait(self) -> int:
+            return 0
+
+    monkeypatch.setattr(launch.subprocess, "Popen", Started)
+    request = launch.Request(paths=["bench"], instruments=[instrument], seed=seed)
+    launch._worker(request, tmp_path / "crumb", 0, tmp_path / "run.jsonl", [])
+    (command,) = commands
+    where = command.index("--gauge-seed") if "--gauge-seed" in command else len(command)
+    assert command[where : where + 2] == words
 
 
 def test_without_valgrind_the_times_are_measured_and_the_run_says_what_is_left_out(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -177,6 +177,9 @@ def _note_death(path: Path, crumb: bytes, code: int) -> None:
 
 def _worker(request: Request, crumb: Path, process: int, path: Path, extra: list[str]) -> int:
     """Run one worker to its end. SIGINT and SIGTERM are handed to it: it closes, then we do."""
+    counts = passes(request.instruments, request.processes)[process] == "instructions"
+    if counts and request.seed is None:  # the order is always the same, and drawing one shifts the heap
+        request = replace(request, seed=0)
     command = [sys.executable, "-m", "torchgauge.measure.worker"]
     command += [str(crumb), str(os.getpid()), str(len(request.pytest_args))]
     command += ["--gauge-file", str(path), "--gauge-process", str(process), *_options(request), *extra]
@@ -184,7 +187,6 @@ def _worker(request: Request, crumb: Path, process: int, path: Path, extra: list
     command += ["-o", "addopts=", "--continue-on-collection-errors", "-p", "no:cacheprovider"]
     command += [*request.paths, *request.pytest_args]
     variables = _environment(request.threads)
-    counts = passes(request.instruments, request.processes)[process] == "instructions"
     if counts and not extra and valgrind.missing() is None:
         command = [*valgrind.command(crumb.parent), *command]
         variables = valgrind.environment(variables, crumb.parent)

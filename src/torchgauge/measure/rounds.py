@@ -93,14 +93,15 @@ class Rounds:
         return True
 
     def _open(self) -> None:
+        self._silent = instruments.lacking(self._name, self._config.devices)
+        if len(self._silent) < len(self._config.devices):
+            self._instrument = instruments.by_name(self._name)()
+        # after the instrument's imports: what the machine is doing shifts where later ones lie in memory
         checkout = Path(self._config.paths[0].partition("::")[0]) if self._config.paths else Path()
         surroundings = environment.collect(self._collection.selection.devices, checkout)
         self._journal = Journal(
             self._path, self._run_id, self._config, surroundings, self._process, times=self._times
         )
-        self._silent = instruments.lacking(self._name, self._config.devices)
-        if len(self._silent) < len(self._config.devices):
-            self._instrument = instruments.by_name(self._name)()
         self.visits.begin(self._journal, self._instrument)
         for place, why in self._silent.items():
             self._say(f"{self._name} is left out on {place}: {why}")
