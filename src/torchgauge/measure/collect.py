@@ -6,16 +6,30 @@ Registered beside `Rounds`, which measures what is left here.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
 from torchgauge.errors import TorchgaugeError
 from torchgauge.measure import cases, device
-from torchgauge.measure.worker import Worker
 from torchgauge.record import Case
 
 CASE = pytest.StashKey[Case]()
+
+
+class Listener(Protocol):
+    """Who hears of the collection: a measuring process."""
+
+    fault: str | None
+    """What pytest's internal error was about."""
+
+    def note_file(self, name: str) -> None:
+        """Take note of the file that is imported next, in case it ends the process."""
+        ...
+
+    def print(self, text: str) -> None:
+        """Show the user a result."""
+        ...
 
 
 class Collection:
@@ -30,7 +44,7 @@ class Collection:
     """
 
     def __init__(
-        self, paths: Sequence[str], selection: cases.Selection, worker: Worker | None, refuse: Any
+        self, paths: Sequence[str], selection: cases.Selection, worker: Listener | None, refuse: Any
     ) -> None:
         self.selection = selection
         self.broken_files: list[tuple[str, str]] = []

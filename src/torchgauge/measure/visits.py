@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 from _pytest.runner import runtestprotocol
@@ -27,7 +27,7 @@ from torchgauge.measure.instruments import Instrument, Observation, Visit
 from torchgauge.measure.journal import Journal
 from torchgauge.measure.reports import Problem
 from torchgauge.measure.schedule import Share
-from torchgauge.record import Case
+from torchgauge.record import Case, Work
 
 SLOW_COLLECTION = 1e-3
 """Seconds; collecting that takes longer goes over much that has come to stay."""
@@ -55,6 +55,29 @@ class _UnderWay:
     retried: float = 0.0
 
 
+class Book(Protocol):
+    """Where it goes what came of a visit: a run's journal, or whoever waits for an answer."""
+
+    @property
+    def undisturbed(self) -> float | None:
+        """What the pace's loop takes here when nothing disturbs it, in seconds; None if not known."""
+        ...
+
+    def measured(
+        self, case: Case, round_: int, instrument: str, work: Work, seen: list[Observation], /
+    ) -> None:
+        """Take up what was seen."""
+        ...
+
+    def failed(self, case: Case, stage: str, error: str, message: str, /) -> None:
+        """Take up a failure."""
+        ...
+
+    def skipped(self, case: Case, reason: str, /) -> None:
+        """Take up a skip."""
+        ...
+
+
 class Visits:
     """Makes the visits of one process, one after another.
 
@@ -77,15 +100,15 @@ class Visits:
         self._feeds = feeds
         self._say = say
         self._pid = os.getpid()
-        self._journal: Journal | None = None
+        self._book: Book | None = None
         self._instrument: Instrument | None = None
         self._under_way: _UnderWay | None = None
         self._visited: set[str] = set()
         self._modules = 0
 
-    def begin(self, journal: Journal, instrument: Instrument | None) -> None:
+    def begin(self, book: Book, instrument: Instrument | None) -> None:
         """Take up the run file and the instrument; comes before the first visit."""
-        self._journal = journal
+        self._book = book
         self._instrument = instrument
 
     def visit(
@@ -101,7 +124,7 @@ class Visits:
             last: whether the plan has no other visit to the case.
 
         """
-        journal = self._open_journal
+        book = self._open_book
         case = item.stash[CASE]
         under_way = self._under_way = _UnderWay(case, self._planned(case, share), last)
         self._tidy()
@@ -114,14 +137,14 @@ class Visits:
         self._under_way = None
         problem, skipped = under_way.problem, reports.skip_reason(seen)
         if problem is not None:
-            journal.failed(case, problem.stage, problem.error, problem.message)
+            book.failed(case, problem.stage, problem.error, problem.message)
             self._say(f"failed: {case.id}: {problem.stage}: {problem.error}: {problem.message}")
         elif skipped is not None:
-            journal.skipped(case, skipped)
+            book.skipped(case, skipped)
         else:
             gauge = under_way.gauge
             assert gauge is not None
-            journal.measured(case, round_, self._name, gauge.stated, gauge.observations)
+            book.measured(case, round_, self._name, gauge.stated, gauge.observations)
             if not under_way.last:
                 return Visited(over=False, retried=under_way.retried)
         if case.device != "cpu" and (problem is not None or skipped is not None):
@@ -138,7 +161,7 @@ class Visits:
             first=first,
             seconds=share.seconds,
             patience=share.patience,
-            undisturbed=self._open_journal.undisturbed,
+            undisturbed=self._open_book.undisturbed,
             retry_seconds=share.retry,
             folder=self._folder,
         )
@@ -173,7 +196,8 @@ class Visits:
         under_way.retried = float(seen[0].conditions.get("retry_seconds") or 0.0)
         if not self._times:
             return
-        journal, case = self._open_journal, under_way.case
+        journal, case = self._open_book, under_way.case
+        assert isinstance(journal, Journal)  # times go into a run file
         journal.note(case, seen[0].samples, seen[0].paces)
         width = journal.estimate(case, 0.05 if case.device == "cpu" else 0.5)
         half = width.relative_half_width
@@ -211,6 +235,6 @@ class Visits:
         return report
 
     @property
-    def _open_journal(self) -> Journal:
-        assert self._journal is not None
-        return self._journal
+    def _open_book(self) -> Book:
+        assert self._book is not None
+        return self._book

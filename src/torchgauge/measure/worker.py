@@ -78,13 +78,10 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     crumb, parent, count, *rest = arguments
     worker = Worker(Path(crumb), int(parent), rest[len(rest) - int(count) :])
-    # an installed package is loaded by its entry point; a checkout on PYTHONPATH is not
-    found = entry_points(group="pytest11", name="torchgauge")
-    loader = ["-p", "torchgauge.plugin"] if not found or _ALONE in os.environ else []
     quiet = [] if worker.pytest_args else [_Quiet()]
     said = io.StringIO()
     with contextlib.redirect_stderr(said):
-        code = pytest.main([*loader, *rest], plugins=[_Named(worker), *quiet])
+        code = pytest.main([*loader(), *rest], plugins=[_Named(worker), *quiet])
     worker.progress.stop()
     refusal = worker.refusal
     if refusal is None and code == pytest.ExitCode.USAGE_ERROR:
@@ -102,6 +99,13 @@ def main(arguments: list[str]) -> int:
     if worker.imports:  # all were imported, and nothing was to be measured
         worker.leave(NOTHING)
     return int(code)
+
+
+def loader() -> list[str]:
+    """Give the options by which pytest loads our plugin: none where the installed package's entry point does,
+    and those it takes for a checkout on PYTHONPATH."""
+    found = entry_points(group="pytest11", name="torchgauge")
+    return ["-p", "torchgauge.plugin"] if not found or _ALONE in os.environ else []
 
 
 class _Named:
