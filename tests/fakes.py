@@ -10,6 +10,7 @@ import functools
 import gc
 import inspect
 import math
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, repeat
 from pathlib import Path
@@ -255,6 +256,28 @@ class FakeMeter:
     def joules(self) -> float:
         shown = math.floor(self._now.seconds / self._step + 1e-6) * self._step
         return self._idle_watts * shown + sum(joules for at, joules in self._of_calls if at <= shown + 1e-9)
+
+
+class Loss:
+    """A result that holds an autograd graph, as far as `torchgauge.measure.subject.kept` can see."""
+
+    grad_fn = "a node"
+
+
+class AliveLosses:
+    """A call that gives a `Loss`, and notes at each call how many of those before are still alive."""
+
+    def __init__(self, meanwhile: Callable[[], object] = lambda: None) -> None:
+        self._meanwhile = meanwhile
+        self._made: list[weakref.ref[Loss]] = []
+        self.others_at_each_call: list[int] = []
+
+    def call(self) -> Loss:
+        self._meanwhile()
+        self.others_at_each_call.append(sum(made() is not None for made in self._made[-3:] + self._made[:1]))
+        loss = Loss()
+        self._made.append(weakref.ref(loss))
+        return loss
 
 
 class FakeInstrument:

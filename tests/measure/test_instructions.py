@@ -8,6 +8,7 @@ from itertools import chain, repeat
 
 import pytest
 
+from fakes import AliveLosses
 from torchgauge.measure.instruments import Visit
 from torchgauge.measure.instruments.instructions import (
     BLOCK_INSTRUCTIONS,
@@ -116,3 +117,9 @@ def test_each_block_meets_several_states_of_the_heap_and_shuffling_is_not_counte
     few = Noted()
     observe(few, BLOCK_INSTRUCTIONS // 3)
     assert few.lengths[-BLOCKS:] == [2] * BLOCKS  # LOOP more a call than a third
+
+
+def test_a_first_result_that_holds_a_graph_is_not_alive_while_calls_are_counted() -> None:
+    alive = AliveLosses()
+    Instructions(FakeCounter()).observe(Subject(alive.call), VISIT)
+    assert set(alive.others_at_each_call) == {0}

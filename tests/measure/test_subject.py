@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import weakref
 from itertools import count
 
 import pytest
+import torch
 
-from torchgauge.measure.subject import Subject, nothing
+from torchgauge.measure.subject import Subject, kept, nothing
 
 
 @pytest.mark.parametrize("arity", range(7))
@@ -63,3 +65,37 @@ def test_prepare_for_each_call_keeps_keyword_arguments() -> None:
 def test_the_empty_loop_calls_a_function_that_does_nothing() -> None:
     assert nothing() is None
     Subject(nothing).block(3)()
+
+
+def test_a_plain_result_is_kept_and_the_call_is_not_made_again() -> None:
+    calls: list[int] = []
+    subject = Subject(calls.append, (1,))
+    later = kept(subject, {"loss": (torch.ones(2), 3.0)})
+    assert later()["loss"][1] == 3.0
+    assert calls == []
+
+
+@pytest.mark.parametrize("wrap", [lambda x: x, lambda x: (1, x), lambda x: [{"loss": x}]])
+def test_a_result_that_holds_a_graph_is_dropped_and_made_again(wrap) -> None:
+    weight = torch.ones(3, requires_grad=True)
+    subject = Subject(lambda: wrap(weight * 2))
+    result = subject.call()()
+    later = kept(subject, result)
+    assert str(later()) == str(result)
+    assert later() is not result
+
+
+def test_nothing_holds_a_dropped_result() -> None:
+    class Loss:
+        grad_fn = "a node"
+
+    made: list[weakref.ref[Loss]] = []
+
+    def forward() -> Loss:
+        loss = Loss()
+        made.append(weakref.ref(loss))
+        return loss
+
+    later = kept(subject := Subject(forward), subject.call()())
+    assert made[0]() is None
+    assert isinstance(later(), Loss)

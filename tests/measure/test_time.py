@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from fakes import FakeCall, FakeClock, FakeNow, FakeQueue, FakeTelemetry
+from fakes import AliveLosses, FakeCall, FakeClock, FakeNow, FakeQueue, FakeTelemetry
 from torchgauge.measure import device
 from torchgauge.measure.clock import EventClock
 from torchgauge.measure.instruments import Visit, by_name
@@ -269,3 +269,9 @@ def test_the_first_call_is_made_without_garbage_collection_as_its_conditions_say
     )
     assert result is False
     assert seen[1].conditions["garbage_collection"] is False
+
+
+def test_a_first_result_that_holds_a_graph_is_not_alive_while_calls_are_timed(now: FakeNow) -> None:
+    alive = AliveLosses(lambda: now.advance(20e-6))
+    instrument.Time(FakeClock(now), FakeTelemetry(now)).observe(Subject(alive.call), visit())
+    assert set(alive.others_at_each_call) == {0}

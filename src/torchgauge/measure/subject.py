@@ -36,6 +36,31 @@ class Subject:
         return partial(loop, fn, args, repeat(None, loops))
 
 
+def kept(subject: Subject, result: Any) -> Callable[[], Any]:
+    """Keep a call's result for later, unless that would change what later calls do.
+
+    A result that holds an autograd graph keeps parts of it alive that the next call would have to make
+    anew: a forward pass was 4 % shorter for it. Such a result is dropped, and when it is asked for another
+    call is made. The caller must not hold it either.
+
+    Args:
+        subject: what was called.
+        result: what it gave; tensors are looked for in tuples, lists and dicts.
+
+    """
+    if _holds_graph(result):
+        return lambda: subject.call()()
+    return lambda: result
+
+
+def _holds_graph(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_holds_graph, value.values()))
+    if isinstance(value, (tuple, list)):
+        return any(map(_holds_graph, value))
+    return getattr(value, "grad_fn", None) is not None
+
+
 def nothing() -> None:
     """Do nothing; a loop around it is the empty loop."""
 

@@ -18,7 +18,7 @@ from torchgauge.measure.instruments import Observation, Visit
 from torchgauge.measure.joules import Meter, Window
 from torchgauge.measure.reasons import Unknown
 from torchgauge.measure.sampler import calibrate, garbage_collection_off
-from torchgauge.measure.subject import Subject
+from torchgauge.measure.subject import Subject, kept
 from torchgauge.measure.telemetry import Telemetry
 from torchgauge.measure.watch import open_cards, watched
 from torchgauge.record.schema import Scalar
@@ -58,7 +58,7 @@ class Energy:
             Unknown: the counter can't be read.
 
         """
-        result = subject.call()()
+        result = kept(subject, subject.call()())
         wait = device.synchronizer(visit.device) or (lambda: None)
         if visit.device not in self._meters:
             self._meters[visit.device] = self._open(visit.device)
@@ -96,7 +96,7 @@ class Energy:
         else:
             energy = Observation("energy", "J", meter.method, [above / calls], calls, conditions, warnings)
             found.insert(0, energy)
-        return result, found
+        return result(), found
 
     def _window(self, meter: Meter, run: Callable[[], object], seconds: float) -> Window:
         return joules.window(meter, run, seconds, lambda: self._host.now() * 1e-9, self._sleep)

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from torchgauge.measure.heap import Heap
 from torchgauge.measure.instruments import Observation, Visit
 from torchgauge.measure.sampler import garbage_collection_off
-from torchgauge.measure.subject import Loop, Subject, nothing
+from torchgauge.measure.subject import Loop, Subject, kept, nothing
 from torchgauge.measure.valgrind import Callgrind, Dump
 from torchgauge.record.schema import Part, Scalar
 
@@ -54,7 +54,7 @@ class Instructions:
         """Count a few blocks; one call alone where it is long."""
         if self._empty_loop is None:
             self._empty_loop = self._count_empty_loop()
-        result = subject.call()()
+        result = kept(subject, subject.call()())
         with garbage_collection_off():
             one = self._counter.count([subject.block(1)])
             most = max(1, min(MOST_LOOPS, BLOCK_INSTRUCTIONS // max(1, one.total)))
@@ -80,7 +80,9 @@ class Instructions:
             Part(name=name, value=cost / loops)
             for name, cost in sorted(typical.functions.items(), key=lambda item: (-item[1], item[0]))
         ][:MOST_PARTS]
-        return result, [Observation("instructions", "1", METHOD, samples, loops, conditions, warnings, parts)]
+        return result(), [
+            Observation("instructions", "1", METHOD, samples, loops, conditions, warnings, parts)
+        ]
 
     def _loops(self, subject: Subject, states: int, each: int) -> Iterator[Loop]:
         """Give loops of `each` calls, and a state of the heap to each of them."""

@@ -19,7 +19,7 @@ from torchgauge.measure.sampler import (
     garbage_collection_off,
     sample,
 )
-from torchgauge.measure.subject import Subject
+from torchgauge.measure.subject import Subject, kept
 from torchgauge.measure.telemetry import Telemetry
 from torchgauge.measure.watch import open_cards, watched
 from torchgauge.record.schema import Scalar
@@ -94,9 +94,9 @@ class Time:
             observations[0].warnings.extend(left_out)
         if visit.first:
             observations.append(Observation("first_call", "s", "host-clock", [first_call], 1, conditions))
-        return result, observations
+        return result(), observations
 
-    def _first_call(self, subject: Subject, visit: Visit) -> tuple[Any, float]:
+    def _first_call(self, subject: Subject, visit: Visit) -> tuple[Callable[[], Any], float]:
         """Call once with the device idle before and after; lazy loading and compiling show here."""
         wait = device.synchronizer(visit.device) or (lambda: None)
         call = subject.call()
@@ -105,7 +105,8 @@ class Time:
             start = self._host.now()
             result = call()
             wait()
-            return result, (self._host.now() - start) * 1e-9
+            seconds = (self._host.now() - start) * 1e-9
+            return kept(subject, result), seconds
 
     def _know(self, subject: Subject, visit: Visit) -> _Known:
         """Find out once how a case is to be timed. Its clock is its own: it learns from block to block."""

@@ -19,7 +19,7 @@ from typing import Any
 from torch.profiler import profile, record_function
 
 from torchgauge.measure import device
-from torchgauge.measure.subject import Subject
+from torchgauge.measure.subject import Subject, kept
 
 CALL, WAIT = "torchgauge: call", "torchgauge: wait"
 """Annotations around each call, and around our own waiting for the device in it."""
@@ -76,7 +76,7 @@ def record(
     wait = device.synchronizer(place)
     first = subject.call()
     begin = now()
-    first_result = first()
+    result = kept(subject, first())
     if wait is not None:
         wait()
     warm, calls = (1, 1) if now() - begin > LONG else (WARM, CALLS)
@@ -86,11 +86,11 @@ def record(
     ) as profiler:
         for call in prepared:
             with record_function(CALL):
-                result = call()
+                given = call()
                 if wait is not None:
                     with record_function(WAIT):
                         wait()
-                del result
+                del given
     with tempfile.TemporaryDirectory(prefix="torchgauge-") as folder:
         path = Path(folder) / "trace.json"
         profiler.export_chrome_trace(str(path))
@@ -98,7 +98,7 @@ def record(
     if keep is not None:
         keep.parent.mkdir(parents=True, exist_ok=True)
         keep.write_bytes(gzip.compress(text, compresslevel=6))
-    return first_result, parted(json.loads(text)["traceEvents"], place)[warm:]
+    return result(), parted(json.loads(text)["traceEvents"], place)[warm:]
 
 
 def parted(events: Iterable[dict[str, Any]], place: str) -> list[Call]:
