@@ -94,9 +94,9 @@ def sample(
                 return samples
 
 
-def calibrate(subject: Subject, clock: Clock, loops: int = 1) -> int:
-    """Find how many calls make a block of about 1 ms and of at least 1,000 clock resolutions."""
-    target = max(BLOCK_SECONDS, BLOCK_RESOLUTIONS * clock.resolution)
+def calibrate(subject: Subject, clock: Clock, loops: int = 1, target: float = BLOCK_SECONDS) -> int:
+    """Find how many calls make a block of about `target` seconds and of at least 1,000 clock resolutions."""
+    target = max(target, BLOCK_RESOLUTIONS * clock.resolution)
     most = MOST_PREPARED if subject.prepare is not None and subject.each == "call" else 10**7
     if clock.metric == "device_time":
         most = min(most, MOST_QUEUED)

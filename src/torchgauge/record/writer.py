@@ -9,11 +9,12 @@ import secrets
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from torchgauge.errors import TorchgaugeError
+from torchgauge.record.ab import AbEnd, AbFailure, AbHeader, AbSkip, PairLine
 from torchgauge.record.schema import End, Failure, Header, Measurement, Skip
 
 try:
@@ -21,8 +22,7 @@ try:
 except ImportError:  # not POSIX: no lock, all else is the same
     fcntl = None  # type: ignore[assignment]
 
-Line = Header | Measurement | Failure | Skip | End
-_BEGIN = b'{"kind":"run"'
+Line = Header | Measurement | Failure | Skip | End | AbHeader | PairLine | AbFailure | AbSkip | AbEnd
 
 
 def run_file_name(started: datetime, host: str) -> tuple[str, str]:
@@ -39,8 +39,9 @@ class RunWriter:
     most in one cut-off line; opening such a file again removes that line.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, kind: Literal["run", "ab"] = "run") -> None:
         self.path = path
+        self._begin = f'{{"kind":"{kind}"'.encode()
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
         try:
             self._file = os.open(path, flags, 0o644)
@@ -125,8 +126,8 @@ class RunWriter:
 
     def _drop_cut_line(self) -> int:
         size = os.fstat(self._file).st_size
-        begin = re.sub(rb"\s", b"", os.pread(self._file, 64, 0))[: len(_BEGIN)]
-        if begin != _BEGIN[: len(begin)]:
+        begin = re.sub(rb"\s", b"", os.pread(self._file, 64, 0))[: len(self._begin)]
+        if begin != self._begin[: len(begin)]:
             raise TorchgaugeError(
                 f"{self.path}: is no run file, so nothing was written to it; choose another one"
             )

@@ -1,0 +1,48 @@
+"""The decision of the regression gate, pure and without I/O: from log ratios of pairs to verdicts.
+
+    check(design, cases=12, seconds=300, cost=cost)
+    state = begin(design, {case: floor_from(stored[case], design) for case in cases})
+    while (batch := plan(state, seconds_left(), cost)) is not None:
+        state = take(state, measure(batch))
+    verdict = overall(one.verdict for one in comparisons(state))
+
+`stages` says which test is made when and why errors stay rare; `planning` what is measured next; `verdict`
+holds the tests of one case; `floor` what a machine can tell at all.
+"""
+
+from torchgauge.analysis.gate.design import Cost, Design, check
+from torchgauge.analysis.gate.floor import floor_from
+from torchgauge.analysis.gate.planning import Batch, plan
+from torchgauge.analysis.gate.stages import Candidate, State, Wave, begin, comparisons, fail, take
+from torchgauge.analysis.gate.verdict import (
+    Comparison,
+    Verdict,
+    canary_alarms,
+    overall,
+    p_beyond,
+    p_equivalent,
+    smallest_effect,
+)
+
+__all__ = [
+    "Batch",
+    "Candidate",
+    "Comparison",
+    "Cost",
+    "Design",
+    "State",
+    "Verdict",
+    "Wave",
+    "begin",
+    "canary_alarms",
+    "check",
+    "comparisons",
+    "fail",
+    "floor_from",
+    "overall",
+    "p_beyond",
+    "p_equivalent",
+    "plan",
+    "smallest_effect",
+    "take",
+]

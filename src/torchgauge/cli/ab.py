@@ -1,0 +1,90 @@
+"""`torchgauge ab`: two sides measured in turns, and what is said of each case."""
+
+from __future__ import annotations
+
+import sys
+
+from torchgauge.cli.arguments import positive, threads
+from torchgauge.errors import TorchgaugeError
+
+TYPE_CHECKING = False  # see torchgauge.cli
+if TYPE_CHECKING:
+    import argparse
+
+    from torchgauge.cli.subcommands import Subcommands
+
+_SPEC = "git:REF, python:PATH or here"
+
+
+def declare(subcommands: Subcommands) -> None:
+    """Declare `ab`."""
+    made = subcommands.add(
+        "ab", ab, extra="run", example="torchgauge ab bench --base git:main -k matmul", passes_on=True
+    )
+    add = made.add_argument
+    add("paths", nargs="*", metavar="PATH", help="files, folders or file.py::function (default: bench)")
+    add("--base", metavar="SPEC", required=True, help=f"what head is compared with: {_SPEC}")
+    add("--head", metavar="SPEC", default="here", help=f"what is judged: {_SPEC} (default: here)")
+    add("--source", metavar="DIR", help="folder of the code under test, in both (default: src, or the top)")
+    add("--bench-from", choices=("head", "each"), default="head", help="whose benchmarks both sides run")
+    add("--minutes", type=float, default=5.0, metavar="N", help="time for all pairs (default: 5)")
+    add("--device", default="auto", metavar="LIST", help="auto (the default), or a list such as cpu,cuda:1")
+    add("--dtype", metavar="LIST", help="a list such as float32,bfloat16 (default: by budget)")
+    add("-k", dest="keyword", metavar="EXPR", help="only benchmarks that match, as in pytest")
+    add("--budget", choices=("quick", "standard", "thorough"), default="quick", help="default: %(default)s")
+    add("--threads", type=threads, default=1, metavar="N", help="within an operator (default: 1)")
+    add("--seed", type=int, metavar="N", help="of all that is drawn (default: drawn, and stored)")
+    add("--timeout", type=positive, default=60, metavar="S", help="seconds of silence that are a hang")
+    add("--results", default="results", metavar="DIR", help="folder of the A/B file (default: results)")
+    add("--format", choices=("text", "json"), default="text", help="default: %(default)s")
+
+
+def ab(options: argparse.Namespace) -> int:
+    """Compare two versions, taking turns: the regression gate."""
+    import contextlib
+    import secrets
+    from pathlib import Path
+
+    from torchgauge.ab import compare
+    from torchgauge.measure import sides
+    from torchgauge.measure.ab.conductor import Request
+    from torchgauge.report import comparison
+
+    def say(line: str) -> None:
+        with contextlib.suppress(OSError):  # a full disk behind 2>file costs the notes alone
+            print(line, file=sys.stderr, flush=True)
+
+    if not 0 < options.minutes < 1e6:
+        raise TorchgaugeError(f"--minutes {options.minutes:g}: say a number above 0")
+    base, head = sides.parse(options.base), sides.parse(options.head)
+    request = Request(
+        paths=options.paths or ["bench"],
+        device=options.device,
+        dtype=options.dtype,
+        keyword=options.keyword,
+        budget=options.budget,
+        threads=options.threads,
+        seed=secrets.randbits(32) if options.seed is None else options.seed,
+        patience=float(options.timeout),
+        pytest_args=options.pytest_args,
+    )
+    results = Path(options.results).resolve()
+    try:
+        results.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TorchgaugeError(
+            f"{results}: can't be written: {error.strerror}; choose another folder with --results DIR"
+        ) from None
+    with sides.prepared(
+        base, head, repository=Path(), source=options.source, bench_from=options.bench_from
+    ) as both:
+        found = compare(
+            *both,
+            request,
+            minutes=options.minutes,
+            results=results,
+            bench_from=options.bench_from,
+            say=say,
+        )
+    sys.stdout.write(comparison.as_json(found) if options.format == "json" else comparison.as_text(found))
+    return comparison.EXIT_CODES[found.verdict]

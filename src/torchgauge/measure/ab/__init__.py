@@ -1,0 +1,1 @@
+"""Two sides of a comparison, measured in turns by pairs of fresh processes."""

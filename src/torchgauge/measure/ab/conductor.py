@@ -1,0 +1,197 @@
+"""The conductor of a comparison: starts pair after pair, and writes down all that they saw.
+
+What is to be measured next is not decided here, and no verdict is given.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from torchgauge.errors import TorchgaugeError
+from torchgauge.measure import threads
+from torchgauge.measure.ab.channel import CANARY, Hello
+from torchgauge.measure.ab.pair import NotTaken, Pair, pair
+from torchgauge.measure.ab.process import SideError, SideProcess
+from torchgauge.measure.sides import Side
+from torchgauge.record.ab import AbFailure, AbSkip, PairLine
+from torchgauge.record.schema import Case
+
+# what these add to pytest would be measured, too
+_LEFT_OUT = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTHONHASHSEED", "PYTHONPATH")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What both sides are asked for; None where the plugin is to choose."""
+
+    paths: list[str]
+    device: str = "auto"
+    dtype: str | None = None
+    keyword: str | None = None
+    budget: str = "quick"
+    threads: int | None = 1
+    seed: int = 0
+    patience: float = 60.0
+    """Seconds after which a side that says nothing is taken to hang."""
+    pytest_args: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Cast:
+    """The cases that can be compared, and the others."""
+
+    cases: dict[str, Case]
+    only: dict[str, str]
+    """Id of a case that one side alone has, and which: "base" or "head"."""
+    base: Hello
+    head: Hello
+
+
+@dataclass
+class Seen:
+    """What one pair gave: log(head / base) of each case, and what it cost."""
+
+    ratios: dict[str, float]
+    failed: dict[str, str]
+    """Cases in which a side failed, and which: "base" or "head"."""
+    skipped: dict[str, str]
+    """Cases that are not for this machine, and whose: "base", "head" or "both"."""
+    start_seconds: float = 0.0
+    case_seconds: float = 0.0
+    """A case, in the mean."""
+
+
+class Conductor:
+    """Measures pairs of processes of two sides.
+
+    Args:
+        base: what head is compared with.
+        head: what is judged.
+        request: what both measure.
+        say: tells the user one line.
+
+    """
+
+    def __init__(self, base: Side, head: Side, request: Request, say: Callable[[str], None]) -> None:
+        self._sides = {"base": base, "head": head}
+        self._request = request
+        self._say = say
+        self._write: Callable[[PairLine | AbFailure | AbSkip], None] = lambda _: None
+        self._cases: dict[str, Case] = {CANARY.id: CANARY}
+        self._pairs = 0
+        self.timed_seconds = 0.0
+
+    def introduce(self) -> Cast:
+        """Start both sides once, to see what they have.
+
+        Raises:
+            TorchgaugeError: a side can't begin, or there is nothing that both have.
+
+        """
+        try:
+            with pair(lambda name: self._start(name, describe=True), random.Random(0)) as met:
+                base, head = met.hellos
+        except SideError as error:
+            raise TorchgaugeError(f"{error.side.where}: {error.failure.message}") from None
+        first, second = ({case.id: case for case in hello.cases} for hello in (base, head))
+        both = {key: case for key, case in second.items() if key in first}
+        if not both:
+            where = " ".join(self._request.paths)
+            raise TorchgaugeError(
+                "base and head have no benchmark in common; "
+                f"list those of head with: torchgauge run {where} --collect-only"
+            )
+        only = dict.fromkeys(first.keys() - second.keys(), "base")
+        only |= dict.fromkeys(second.keys() - first.keys(), "head")
+        return Cast(both, dict(sorted(only.items())), base, head)
+
+    def begin(self, cast: Cast, write: Callable[[PairLine | AbFailure | AbSkip], None]) -> None:
+        """Take up the cases, and where each line goes; comes before the first pair."""
+        self._cases |= cast.cases
+        self._write = write
+
+    def measure(self, cases: Sequence[str]) -> Seen:
+        """Measure one pair: the canary and these cases, in an order of its own.
+
+        A case in which a side fails is written down as that; the others go on in fresh processes.
+
+        Raises:
+            TorchgaugeError: a side can't begin any more, or the file can't be written.
+
+        """
+        number, self._pairs = self._pairs, self._pairs + 1
+        chance = random.Random(f"{self._request.seed}-{number}")
+        hash_seed = chance.randrange(2**32)  # the same on both sides, another in each pair
+        left = [CANARY.id, *chance.sample(list(cases), len(cases))]
+        seen = Seen({}, {}, {})
+        begin, measuring = time.monotonic(), 0.0
+        while left:
+            started = None
+            try:
+                with pair(lambda name: self._start(name, hash_seed), chance) as met:
+                    started = time.monotonic()
+                    while left:
+                        self._measure_one(met, number, left, seen)
+                        left.pop(0)
+            except SideError as error:
+                if started is None:  # it could not even begin
+                    raise TorchgaugeError(f"{error.side.where}: {error.failure.message}") from None
+                seen.failed[left[0]] = self._failed(left.pop(0), error)
+            finally:
+                measuring += 0.0 if started is None else time.monotonic() - started
+        seen.start_seconds = time.monotonic() - begin - measuring
+        seen.case_seconds = measuring / max(1, len(seen.ratios))
+        return seen
+
+    def _measure_one(self, met: Pair, number: int, left: Sequence[str], seen: Seen) -> None:
+        key, following = left[0], left[1] if len(left) > 1 else None
+        taken = met.measure(key, following)
+        if isinstance(taken, NotTaken):
+            self._write(AbSkip(case=key, side=taken.side, reason=taken.reason))
+            seen.skipped[key] = taken.side
+            return
+        line = PairLine(
+            pair=number,
+            case=self._cases[key],
+            metric="time" if self._cases[key].device == "cpu" else "device_time",
+            method=taken.method,
+            loops=taken.loops,
+            rounds=taken.rounds,
+        )
+        self._write(line)
+        self.timed_seconds += line.timed_seconds
+        seen.ratios[key] = line.log_ratio
+
+    def _failed(self, key: str, error: SideError) -> str:
+        side = next(name for name, one in self._sides.items() if one is error.side)
+        said = error.failure
+        self._write(AbFailure(case=key, side=side, stage=said.stage, error=said.error, message=said.message))
+        self._say(f"failed: {key}: {error.side.where}: {said.stage}: {said.error}: {said.message}")
+        return side
+
+    def _start(self, name: str, hash_seed: int = 0, *, describe: bool = False) -> SideProcess:
+        kept = {key: value for key, value in os.environ.items() if key not in _LEFT_OUT}
+        variables = {**kept, **threads.variables(self._request.threads), "PYTHONHASHSEED": str(hash_seed)}
+        return SideProcess(
+            self._sides[name],
+            ["1" if describe else "0", *_options(self._request)],
+            variables,
+            self._request.patience,
+        )
+
+
+def _options(request: Request) -> list[str]:
+    words = ["--gauge-device", request.device, "--gauge-budget", request.budget]
+    for option, value in (
+        ("--gauge-dtype", request.dtype),
+        ("--gauge-threads", request.threads),
+        ("-k", request.keyword),
+    ):
+        if value is not None:
+            words += [option, str(value)]
+    words += ["-o", "addopts=", "--continue-on-collection-errors", "-p", "no:cacheprovider"]
+    return [*words, *request.paths, *request.pytest_args]

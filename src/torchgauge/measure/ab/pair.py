@@ -1,0 +1,157 @@
+"""One pair: two fresh processes, one a side, that take turns case by case.
+
+In a round each side has two turns, in the order A B B A or B A A B, so that a drift of the machine falls on
+both alike. While one side measures the other waits for its turn, idle.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal, cast
+
+from torchgauge.measure.ab.channel import (
+    Blocks,
+    Finish,
+    Finished,
+    Hello,
+    Leave,
+    Ready,
+    Skipped,
+    Take,
+    Visit,
+)
+from torchgauge.measure.ab.process import SideProcess
+from torchgauge.record.ab import Round
+
+STARTING = 120.0
+"""Seconds beyond a side's patience that it may take to import torch and collect its benchmarks."""
+ROUNDS = 12
+LEAST_ROUNDS = 2
+CASE_SECONDS = 0.5
+"""What one pair gives a case, in timed blocks of both sides; more where a single call is long."""
+SHORT = 20e-3
+"""Seconds; longer blocks are timed one a turn and not two."""
+UNEVEN = 4
+"""The most that the loops of one side may be of those that the other would choose."""
+
+
+@dataclass(frozen=True)
+class NotTaken:
+    """A case that a side does not offer here, and which side: "base", "head" or "both"."""
+
+    side: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What one pair saw of a case: rounds of blocks of `loops` calls."""
+
+    loops: int
+    method: str
+    rounds: list[Round]
+
+
+class Pair:
+    """Two processes that have said Hello."""
+
+    def __init__(self, base: SideProcess, head: SideProcess, chance: random.Random) -> None:
+        self._sides = base, head
+        self._chance = chance
+        self.hellos = base.receive(Hello, more=STARTING), head.receive(Hello, more=STARTING)
+
+    def measure(self, case: str, following: str | None) -> Taken | NotTaken:
+        """Measure a case on both sides.
+
+        Args:
+            case: its id; both sides have it.
+            following: the case that comes next in this pair.
+
+        Raises:
+            SideError: a side failed. The pair can't be used any more.
+
+        """
+        base, head = self._sides
+        ready: dict[SideProcess, Ready | Skipped] = {}
+        for side in self._chance.sample(self._sides, 2):  # one after the other: warming disturbs, too
+            side.send(Visit(case, following))
+            ready[side] = cast(Ready | Skipped, side.receive(Ready, Skipped))
+        one, other = ready[base], ready[head]
+        if isinstance(one, Skipped) or isinstance(other, Skipped):
+            for side, said in ready.items():
+                if isinstance(said, Ready):
+                    side.send(Finish())
+                    side.receive(Finished, Skipped)
+            return _not_taken(one, other)
+        loops = shared_loops(one.loops, other.loops)
+        longest = max(said.seconds / said.loops for said in (one, other)) * loops
+        blocks, rounds = turns(longest)
+        taken = [self._round(loops, blocks, longest) for _ in range(rounds)]
+        for side in self._sides:
+            side.send(Finish())
+            side.receive(Finished)
+        return Taken(loops, one.method, taken)
+
+    def _round(self, loops: int, blocks: int, longest: float) -> Round:
+        base, head = self._sides
+        order: Literal["ABBA", "BAAB"] = "ABBA" if self._chance.random() < 0.5 else "BAAB"
+        seen: dict[str, list[float]] = {"A": [], "B": []}
+        for turn in order:
+            side = base if turn == "A" else head
+            side.send(Take(loops, blocks))
+            seen[turn] += side.receive(Blocks, more=20 * blocks * longest).seconds
+        return Round(order=order, base=seen["A"], head=seen["B"])
+
+    def leave(self) -> None:
+        """Let both processes end."""
+        for side in self._sides:
+            side.send(Leave())
+
+
+@contextmanager
+def pair(start: Callable[[str], SideProcess], chance: random.Random) -> Iterator[Pair]:
+    """Start both processes of a pair; afterwards both are gone.
+
+    Args:
+        start: starts the process of a side, "base" or "head".
+        chance: draws who is first, and each round's order.
+
+    Raises:
+        SideError: one of them could not begin.
+
+    """
+    started: dict[str, SideProcess] = {}
+    at_once = True
+    try:
+        for name in chance.sample(("base", "head"), 2):
+            started[name] = start(name)
+        made = Pair(started["base"], started["head"], chance)
+        yield made
+        made.leave()
+        at_once = False
+    finally:
+        for process in started.values():
+            process.end(at_once=at_once)
+
+
+def shared_loops(base: int, head: int) -> int:
+    """Choose the calls of a block, the same for both sides: what the loop costs then falls on both alike."""
+    return max(1, min(max(base, head), UNEVEN * min(base, head)))
+
+
+def turns(block: float) -> tuple[int, int]:
+    """Choose how many blocks a turn has, and how many rounds a case, by what a block takes in seconds."""
+    blocks = 2 if block <= SHORT else 1
+    return blocks, max(LEAST_ROUNDS, min(ROUNDS, int(CASE_SECONDS / (4 * blocks * block))))
+
+
+def _not_taken(base: Ready | Skipped, head: Ready | Skipped) -> NotTaken:
+    if isinstance(base, Skipped) and isinstance(head, Skipped):
+        return NotTaken("both", head.reason)
+    if isinstance(base, Skipped):
+        return NotTaken("base", base.reason)
+    assert isinstance(head, Skipped)
+    return NotTaken("head", head.reason)

@@ -1,0 +1,55 @@
+"""A side's part in a pair: it warms a call, and times blocks of it whenever its turn comes.
+
+Between two turns it waits for the conductor's word, idle, so that the other side has the machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torchgauge.measure import device
+from torchgauge.measure.ab.channel import Blocks, Channel, Finish, Ready, Take
+from torchgauge.measure.clock import Clock, HostClock
+from torchgauge.measure.instruments import Observation, Visit
+from torchgauge.measure.sampler import calibrate, garbage_collection_off
+from torchgauge.measure.subject import Subject, kept
+
+BLOCK_SECONDS = 4e-3
+"""Long against what a turn costs, the change of process on the core; short against the machine's drift."""
+WARM_UP = 3
+
+
+class Turns:
+    """An instrument that takes its orders from a conductor."""
+
+    name = "time"
+
+    def __init__(self, channel: Channel, host: HostClock | None = None) -> None:
+        self._channel = channel
+        self._host = host or HostClock()
+        self._clocks: dict[str, Clock] = {}
+
+    def observe(self, subject: Subject, visit: Visit) -> tuple[Any, list[Observation]]:
+        """Make the first call, warm up, and time blocks until the conductor has enough."""
+        result = kept(subject, subject.call()())
+        clock = self._clock(visit, subject.call)
+        taken: list[float] = []
+        with garbage_collection_off():
+            loops = calibrate(subject, clock, target=BLOCK_SECONDS)
+            took = min(clock.time(subject.block(loops)).seconds for _ in range(WARM_UP))
+            self._channel.send(Ready(loops, took, clock.method))
+            while isinstance(order := self._channel.receive(Take, Finish), Take):
+                loops = order.loops
+                seconds = [clock.time(subject.block(loops)).seconds / loops for _ in range(order.count)]
+                taken += seconds
+                self._channel.send(Blocks(seconds))
+        return result(), [Observation(clock.metric, "s", clock.method, taken or [took / loops], loops)]
+
+    def _clock(self, visit: Visit, call: Callable[[], Callable[[], object]]) -> Clock:
+        if visit.device == "cpu":
+            return self._host
+        if visit.case_id not in self._clocks:
+            waits = device.synchronizes(visit.device, call())
+            self._clocks[visit.case_id] = device.clock(visit.device, synchronizes=waits)
+        return self._clocks[visit.case_id]
