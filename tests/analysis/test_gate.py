@@ -34,6 +34,8 @@ from torchgauge.errors import TorchgaugeError
 DESIGN = Design()
 COST = Cost(start=5, case=0.7)
 CASES = [f"case{number}" for number in range(12)]
+UNCLEAR = [-0.03, -0.02, -0.01, 0.0, 0.01, 0.02, 0.03]
+"""Neither beyond a floor of 1 % nor surely inside."""
 Measure = Callable[[str], float]
 
 
@@ -115,6 +117,28 @@ def test_the_shares_of_all_tests_add_up_to_alpha_and_those_of_all_looks_to_their
     assert sum(tests) == pytest.approx(DESIGN.alpha)
     looks = [DESIGN.alpha_of_look(look) for look in range(len(DESIGN.looks))]
     assert sum(looks) == pytest.approx(DESIGN.equivalence_alpha)
+
+
+def test_what_became_suspicious_later_is_confirmed_on_pairs_after_that() -> None:
+    state = take(begin(DESIGN, {"a": 0.01}), {"a": UNCLEAR})
+    assert state.waves == ()
+    state = take(state, {"a": steady(0.05, 20)})
+    assert [(one.case, one.since) for one in state.waves[0].candidates] == [("a", 27)]
+    assert verdicts(state) == {"a": Verdict.INCONCLUSIVE}  # those twenty chose it
+    state = take(state, {"a": steady(0.05, DESIGN.confirm)})
+    found = comparisons(state)[0]
+    assert (found.verdict, found.pairs) == (Verdict.REGRESSED, DESIGN.confirm)
+
+
+def test_a_second_wave_is_held_to_its_own_share_of_alpha() -> None:
+    pairs = 8  # 2^-8 is within what a test of the first wave may have, and not within the second's
+    assert DESIGN.alpha_of_test(1) < 2.0**-pairs <= DESIGN.alpha_of_test(0)
+    state = take(begin(DESIGN, {"a": 0.01, "b": 0.01}), {"a": steady(0.05, 7), "b": UNCLEAR})
+    assert verdicts(take(state, {"a": steady(0.05, pairs)}))["a"] is Verdict.REGRESSED
+    state = take(state, {"b": steady(0.05, 7)})
+    assert [one.case for one in state.waves[1].candidates] == ["b"]
+    assert verdicts(take(state, {"b": steady(0.05, pairs)}))["b"] is Verdict.INCONCLUSIVE
+    assert verdicts(take(state, {"b": steady(0.05, DESIGN.confirm)}))["b"] is Verdict.REGRESSED
 
 
 def test_a_wave_is_tested_no_more_often_than_fixed() -> None:
@@ -203,7 +227,7 @@ def test_everything_is_screened_first_and_further_pairs_go_where_it_is_unclear()
 
 def test_where_time_is_short_candidates_are_confirmed_before_others_are_looked_at() -> None:
     state = begin(DESIGN, dict.fromkeys(CASES, 0.01))
-    state = take(state, {case: [-0.02, -0.01, 0.0, 0.0, 0.0, 0.01, 0.02] for case in CASES})
+    state = take(state, dict.fromkeys(CASES, UNCLEAR))
     state = take(state, {"case5": steady(0.05, 7)})
     assert plan(state, 600, COST) is not None
     assert plan(state, 90, COST) == Batch(("case5",), DESIGN.confirm)
@@ -321,6 +345,20 @@ def test_the_smallest_effect_is_found_in_eight_of_ten() -> None:
     told = sorted(smallest_effect(draw(0), 0.01, alpha) or math.nan for _ in range(201))[100]
     found = sum(p_beyond(draw(told), 0.01, 1) <= alpha for _ in range(600)) / 600
     assert 0.72 < found < 0.88
+
+
+def test_inconclusive_tells_the_smallest_effect_and_equivalent_does_not() -> None:
+    chance = random.Random(10)
+    state = take(
+        begin(DESIGN, {"a": 0.01, "b": 0.01}),
+        {"a": [chance.gauss(0, 0.05) for _ in range(21)], "b": steady(0.0, 21)},
+    )
+    unclear, equivalent = comparisons(state)
+    assert (unclear.verdict, equivalent.verdict) == (Verdict.INCONCLUSIVE, Verdict.EQUIVALENT)
+    assert unclear.smallest_effect == smallest_effect(state.ratios["a"], 0.01, DESIGN.alpha_of_test(0))
+    assert unclear.smallest_effect is not None
+    assert unclear.smallest_effect > 0.02
+    assert equivalent.smallest_effect is None
 
 
 def test_too_few_pairs_could_have_seen_no_effect_at_all() -> None:

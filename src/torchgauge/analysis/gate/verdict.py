@@ -38,11 +38,10 @@ class Comparison:
     `low` and `high` are the 95 % interval of the ratio, None from fewer than 6 pairs. `p` is that of the
     test that a verdict REGRESSED or IMPROVED rests on, adjusted so that it may be held against the run's
     alpha; None where a case was never tested as a candidate. Where that is the verdict, ratio and interval
-    are those of
-    the pairs after the case became a candidate, since those before were chosen for looking bad; else they
-    are those of all pairs. `pairs` says how many. `smallest_effect` is 0.03 where a change of 3 % would
-    have been seen in 8 of 10 runs (see `smallest_effect`); it is there where the verdict is INCONCLUSIVE,
-    and None also where no change, however large, could have been seen.
+    are those of the pairs after the case became a candidate, since those before were chosen for looking
+    bad; else they are those of all pairs. `pairs` says how many. `smallest_effect` is 0.03 where a change
+    of 3 % would have been seen in 8 of 10 runs; it is there where the verdict is INCONCLUSIVE, and None
+    also where no change, however large, could have been seen.
     """
 
     case: str
