@@ -75,7 +75,8 @@ class Gauge:
         """Measure `fn(*args, **kwargs)`.
 
         Returns:
-            The result of the first call, so that a benchmark can check it.
+            The result of the first call, so that a benchmark can check it; where that holds an autograd
+            graph, of one more call after the last that was measured (see `subject.kept`).
 
         Raises:
             GaugeUseError: called a second time, or with arguments where `prepare` makes them.
