@@ -35,6 +35,17 @@ from torchgauge.record.schema import Scalar
 
 SIZES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
 EMPTY_LOOP = 35e-9
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "\x1b[31mred\x1b]0;title\x07",
+    "a|b|c\n| x |",
+    "[bold red]markup[/bold red] [link](http://evil.example/)",
+    "=cmd()",
+    '"><img src=x onerror=alert(1)>',
+    "{{ 7 * 7 }}",
+    "$\\frac{1}{0}$",
+    "&amp; `code` **bold** _em_ @someone",
+)
 
 
 def case(group: str, name: str, device: str = "cpu", dtype: str | None = "float32", **params: Scalar) -> Case:

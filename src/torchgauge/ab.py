@@ -9,39 +9,25 @@ import platform
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from torchgauge import __version__
 from torchgauge.analysis import gate
 from torchgauge.analysis.gate import Comparison, Cost, Design, State, Verdict
+from torchgauge.errors import TorchgaugeError
 from torchgauge.measure.ab.channel import CANARY
 from torchgauge.measure.ab.conductor import Cast, Conductor, Request
 from torchgauge.measure.sides import Side
-from torchgauge.record.ab import AB_SCHEMA, AbConfig, AbEnd, AbHeader, SideOf
+from torchgauge.record import read_ab
+from torchgauge.record.ab import AB_SCHEMA, AbConfig, AbEnd, AbHeader, AbRun, SideOf
 from torchgauge.record.schema import Environment
 from torchgauge.record.writer import RunWriter, run_file_name
 
 COST = Cost(start=6.0, case=0.8)
 """What a pair takes, before one was measured."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a comparison. Times in seconds."""
-
-    path: Path
-    header: AbHeader
-    verdict: Verdict
-    comparisons: list[Comparison]
-    """The worst verdicts first."""
-    pairs: int
-    wall_seconds: float
-    timed_seconds: float
-    disturbed: str | None
-    """Why nothing can be said of the run; None if it is sound."""
-    notes: list[str] = field(default_factory=list)
 
 
 def compare(
@@ -52,10 +38,11 @@ def compare(
     minutes: float,
     results: Path,
     bench_from: str,
+    source: str | None,
     say: Callable[[str], None],
     design: Design | None = None,
     floors: Mapping[str, float] | None = None,
-) -> Outcome:
+) -> AbRun:
     """Compare two sides.
 
     Args:
@@ -64,7 +51,8 @@ def compare(
         request: what both measure.
         minutes: the time for all of it, from now on.
         results: the folder of the A/B file.
-        bench_from: whose benchmarks were taken, for the file.
+        bench_from: whose benchmarks were taken; for the file alone, as `source` is.
+        source: the folder of the sources that was asked for.
         say: tells the user one line.
         design: the rules; None for the gate's own.
         floors: of cases, as shares, where they are known of this machine.
@@ -81,40 +69,37 @@ def compare(
     gate.check(design, len(cast.cases), minutes * 60 - (time.monotonic() - begin), COST)
     run_id, name = run_file_name(datetime.now(UTC), platform.node())
     writer = RunWriter(results / name.replace(".jsonl", ".ab.jsonl"), "ab")
-    header = _header(run_id, cast, base, head, request, minutes, bench_from)
     course = _Course(conductor, gate.begin(design, _floors(cast, design, floors)), begin + 60 * minutes, say)
-    interrupted = True
+    end = AbEnd(finished="", pairs=0, wall_seconds=0.0, timed_seconds=0.0, interrupted=True)
     try:
+        header = _header(run_id, cast, base, head, request, design, minutes)
+        header = replace(header, config=replace(header.config, bench_from=bench_from, source=source))
         writer.append(header)
         conductor.begin(cast, writer.append)
         course.run()
-        interrupted = False
+        found = course.comparisons(cast)
+        for one in found:
+            writer.append(one)
+        disturbed = _disturbed(course.canary, header)
+        end = replace(
+            end,
+            verdict=gate.overall((one.verdict for one in found), disturbed=disturbed is not None),
+            disturbed=disturbed,
+            notes=[*base.warnings, *head.warnings, *_broken(cast)],
+            interrupted=False,
+        )
     finally:
         if not writer.is_new:
-            end = AbEnd(
+            end = replace(
+                end,
                 finished=datetime.now(UTC).isoformat(timespec="milliseconds"),
                 pairs=course.pairs,
                 wall_seconds=time.monotonic() - begin,
                 timed_seconds=conductor.timed_seconds,
-                interrupted=interrupted,
             )
             writer.append(end)
         writer.close()
-    found = course.comparisons(cast)
-    disturbed = _disturbed(course.canary, header)
-    verdict = gate.overall((one.verdict for one in found), disturbed=disturbed is not None)
-    notes = [*base.warnings, *head.warnings, *(f"{name}: {why}" for name, why in _broken(cast))]
-    return Outcome(
-        writer.path,
-        header,
-        verdict,
-        found,
-        course.pairs,
-        end.wall_seconds,
-        end.timed_seconds,
-        disturbed,
-        notes,
-    )
+    return read_ab(writer.path)
 
 
 class _Course:
@@ -127,6 +112,7 @@ class _Course:
         self._say = say
         self._cost = COST
         self._left_out: set[str] = set()
+        self._why: dict[str, str] = {}
         self._spent: list[tuple[float, float]] = []
         self.pairs = 0
         self.canary: list[float] = []
@@ -156,18 +142,37 @@ class _Course:
         self._cost = Cost(sum(starts) / len(starts), max(1e-3, sum(each) / len(each)))
         for case, ratio in seen.ratios.items():
             (self.canary if case == CANARY.id else ratios[case]).append(ratio)
-        for case in seen.failed:
-            self._state = gate.fail(self._state, case, Verdict.ERROR)
-        for case, side in seen.skipped.items():
-            self._state = gate.fail(self._state, case, Verdict.MISSING)
-            if side == "both":
+        for case, how in seen.failed.items():
+            self._settle(case, Verdict.ERROR, how)
+        for case, what in seen.skipped.items():
+            self._settle(case, Verdict.MISSING, f"skipped by {what.side}: {what.reason}")
+            if what.side == "both":
                 self._left_out.add(case)
         return [case for case in cases if case not in seen.failed and case not in seen.skipped]
 
+    def _settle(self, case: str, verdict: Verdict, why: str) -> None:
+        self._why[case] = why
+        if case in self._state.ratios:  # the canary is no case
+            self._state = gate.fail(self._state, case, verdict)
+
     def comparisons(self, cast: Cast) -> list[Comparison]:
-        """Say what was found, the worst first; a case that neither side measures here is left out."""
-        found = [one for one in gate.comparisons(self._state) if one.case not in self._left_out]
-        found += [Comparison(case, "time", Verdict.MISSING) for case in cast.only]
+        """Say what was found, the worst first; a case that neither side measures here is left out.
+
+        Raises:
+            TorchgaugeError: nothing is left.
+
+        """
+        found = [
+            replace(one, notes=[self._why[one.case]]) if one.case in self._why else one
+            for one in gate.comparisons(self._state)
+            if one.case not in self._left_out
+        ]
+        found += [
+            Comparison(case=case, metric="time", verdict=Verdict.MISSING, notes=[f"only {side} has it"])
+            for case, side in cast.only.items()
+        ]
+        if not found:
+            raise TorchgaugeError(f"nothing was compared: {next(iter(self._why.values()))}")
         ranks = list(Verdict)
         return sorted(found, key=lambda one: (ranks.index(one.verdict), -(one.ratio or 0.0), one.case))
 
@@ -177,7 +182,13 @@ def _floors(cast: Cast, design: Design, known: Mapping[str, float] | None) -> di
 
 
 def _header(
-    run_id: str, cast: Cast, base: Side, head: Side, request: Request, minutes: float, bench_from: str
+    run_id: str,
+    cast: Cast,
+    base: Side,
+    head: Side,
+    request: Request,
+    design: Design,
+    minutes: float,
 ) -> AbHeader:
     def side(one: Side, environment: Environment | None) -> SideOf:
         return SideOf(spec=str(one.spec), revision=one.revision, dirty=one.dirty, environment=environment)
@@ -190,6 +201,7 @@ def _header(
         head=side(head, cast.head.environment),
         config=AbConfig(
             torchgauge=__version__,
+            metrics=["time"],
             paths=request.paths,
             device=request.device,
             dtype=request.dtype,
@@ -198,10 +210,12 @@ def _header(
             threads=request.threads,
             seed=request.seed,
             minutes=minutes,
+            alpha=design.alpha,
+            least_floor=design.least_floor,
             isolation="paired",
-            bench_from=bench_from,
             pytest_args=request.pytest_args,
         ),
+        places=cast.head.places,
     )
 
 
@@ -217,10 +231,10 @@ def _disturbed(canary: list[float], header: AbHeader) -> str | None:
     return None
 
 
-def _broken(cast: Cast) -> list[tuple[str, str]]:
+def _broken(cast: Cast) -> list[str]:
     """Give the files that could not be imported, and why, side by side."""
     return [
-        (f"{side}, {file}", why)
+        f"{side}, {file}: {why}"
         for side, hello in (("base", cast.base), ("head", cast.head))
         for file, why in hello.broken
     ]

@@ -7,21 +7,10 @@ from pathlib import Path
 import pytest
 
 import synthetic
+from synthetic import HOSTILE
 from torchgauge.record import Failure, Run, Skip
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-
-HOSTILE = (
-    "<script>alert(1)</script>",
-    "\x1b[31mred\x1b]0;title\x07",
-    "a|b|c\n| x |",
-    "[bold red]markup[/bold red] [link](http://evil.example/)",
-    "=cmd()",
-    '"><img src=x onerror=alert(1)>',
-    "{{ 7 * 7 }}",
-    "$\\frac{1}{0}$",
-    "&amp; `code` **bold** _em_ @someone",
-)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import io
 import os
 import sys
 
-from torchgauge.cli import doctor, reading, run
+from torchgauge.cli import ab, doctor, reading, run
 from torchgauge.cli.subcommands import Subcommands, cure
 from torchgauge.errors import TorchgaugeError
 
@@ -52,6 +52,7 @@ def declared() -> Subcommands:
     """Give all subcommands, in the order in which the help lists them."""
     made = Subcommands()
     run.declare(made)
+    ab.declare(made)
     reading.declare(made)
     doctor.declare(made)
     return made

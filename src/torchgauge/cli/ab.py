@@ -10,9 +10,12 @@ from torchgauge.errors import TorchgaugeError
 TYPE_CHECKING = False  # see torchgauge.cli
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from torchgauge.cli.subcommands import Subcommands
+    from torchgauge.record.ab import AbRun
 
+FORMATS = ("text", "json", "markdown", "junit")
 _SPEC = "git:REF, python:PATH or here"
 
 
@@ -36,7 +39,10 @@ def declare(subcommands: Subcommands) -> None:
     add("--seed", type=int, metavar="N", help="of all that is drawn (default: drawn, and stored)")
     add("--timeout", type=positive, default=60, metavar="S", help="seconds of silence that are a hang")
     add("--results", default="results", metavar="DIR", help="folder of the A/B file (default: results)")
-    add("--format", choices=("text", "json"), default="text", help="default: %(default)s")
+    add("--format", choices=FORMATS, default="text", help="what is printed (default: %(default)s)")
+    for form in ("json", "markdown", "junit"):
+        add(f"--{form}", metavar="FILE", help=f"write {form} to a file, too")
+    add("--annotations", action="store_true", help="GitHub's annotations, on stderr")
 
 
 def ab(options: argparse.Namespace) -> int:
@@ -46,9 +52,10 @@ def ab(options: argparse.Namespace) -> int:
     from pathlib import Path
 
     from torchgauge.ab import compare
+    from torchgauge.files import replace
     from torchgauge.measure import sides
     from torchgauge.measure.ab.conductor import Request
-    from torchgauge.report import comparison
+    from torchgauge.report.gate import annotations, words
 
     def say(line: str) -> None:
         with contextlib.suppress(OSError):  # a full disk behind 2>file costs the notes alone
@@ -84,7 +91,25 @@ def ab(options: argparse.Namespace) -> int:
             minutes=options.minutes,
             results=results,
             bench_from=options.bench_from,
+            source=options.source,
             say=say,
         )
-    sys.stdout.write(comparison.as_json(found) if options.format == "json" else comparison.as_text(found))
-    return comparison.EXIT_CODES[found.verdict]
+    for form in FORMATS[1:]:
+        if target := getattr(options, form):
+            replace(Path(target), _renderer(form)(found).encode())
+    if options.annotations:
+        sys.stderr.write(annotations.render(found))
+    sys.stdout.write(_renderer(options.format)(found))
+    return words.exit_code(found)
+
+
+def _renderer(form: str) -> Callable[[AbRun], str]:
+    from torchgauge.report.gate import document, junit, markdown, text
+
+    renderers = {
+        "text": text.render,
+        "json": document.render,
+        "markdown": markdown.render,
+        "junit": junit.render,
+    }
+    return renderers[form]

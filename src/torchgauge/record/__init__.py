@@ -4,7 +4,8 @@ This package is all that the measuring side and the reading side share. It impor
 nor numpy nor pandas.
 """
 
-from torchgauge.record.reader import RecordError, read
+from torchgauge.record.jsonlines import RecordError
+from torchgauge.record.reader import read, read_ab
 from torchgauge.record.schema import (
     CEILING,
     SCHEMA,
@@ -49,5 +50,6 @@ __all__ = [
     "Torch",
     "Work",
     "read",
+    "read_ab",
     "run_file_name",
 ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from statistics import median
 from typing import Literal
@@ -17,6 +18,22 @@ from msgspec import Struct
 from torchgauge.record.schema import Case, Environment, Scalar
 
 AB_SCHEMA = 1
+
+
+class Verdict(StrEnum):
+    """What is said of a case, or of a run as a whole; the worst comes first.
+
+    INVALID is said of a run alone. IMPROVED comes before EQUIVALENT because a run in which one case
+    improved is not one in which nothing changed.
+    """
+
+    INVALID = "INVALID"
+    REGRESSED = "REGRESSED"
+    ERROR = "ERROR"
+    MISSING = "MISSING"
+    INCONCLUSIVE = "INCONCLUSIVE"
+    IMPROVED = "IMPROVED"
+    EQUIVALENT = "EQUIVALENT"
 
 
 class SideOf(Struct, frozen=True, kw_only=True):
@@ -32,6 +49,7 @@ class AbConfig(Struct, frozen=True, kw_only=True):
     """What was asked for."""
 
     torchgauge: str
+    metrics: list[str]
     paths: list[str]
     device: str
     dtype: str | None
@@ -40,8 +58,11 @@ class AbConfig(Struct, frozen=True, kw_only=True):
     threads: int | None
     seed: int
     minutes: float
+    alpha: float
+    least_floor: float
     isolation: str
-    bench_from: str
+    bench_from: str = "head"
+    source: str | None = None
     pytest_args: list[str] = []
 
 
@@ -54,6 +75,9 @@ class AbHeader(Struct, frozen=True, kw_only=True, tag="ab", tag_field="kind"):
     base: SideOf
     head: SideOf
     config: AbConfig
+    places: dict[str, tuple[str, int]] = {}
+    """Where head's benchmarks stand: of a case's id the file, relative to the working directory, and the
+    line, from 1."""
 
 
 class Round(Struct, frozen=True, kw_only=True):
@@ -111,13 +135,48 @@ class AbSkip(Struct, frozen=True, kw_only=True, tag="skip", tag_field="kind"):
     reason: str
 
 
+class Comparison(Struct, frozen=True, kw_only=True, tag="comparison", tag_field="kind"):
+    """What was found of one case; ratio is head / base.
+
+    `low` and `high` are the 95 % interval of the ratio, None from fewer than 6 pairs. `p` is that of the
+    test that a verdict REGRESSED or IMPROVED rests on, adjusted so that it may be held against the run's
+    alpha; None where a case was never tested as a candidate. Where that is the verdict, ratio and interval
+    are those of the pairs after the case became a candidate, since those before were chosen for looking
+    bad; else they are those of all pairs. `pairs` says how many. `smallest_effect` is 0.03 where a change
+    of 3 % would have been seen in 8 of 10 runs; it is there where the verdict is INCONCLUSIVE, and None
+    also where no change, however large, could have been seen. `notes` are for the reader: why a case is
+    missing or failed, what changed in its counts. `accepted` is the reason for which a regression is
+    accepted; it then has no part in the verdict of the run.
+    """
+
+    case: str
+    metric: str
+    verdict: Verdict
+    ratio: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    floor: float | None = None
+    pairs: int = 0
+    smallest_effect: float | None = None
+    notes: list[str] = []
+    accepted: str | None = None
+
+
 class AbEnd(Struct, frozen=True, kw_only=True, tag="end", tag_field="kind"):
-    """The last line."""
+    """The last line. `verdict` is that of the run as a whole; None where it was interrupted.
+
+    `disturbed` says why nothing can be concluded from an INVALID run. `notes` are what its reader has to
+    know besides, one line each.
+    """
 
     finished: str
     pairs: int
     wall_seconds: float
     timed_seconds: float
+    verdict: Verdict | None = None
+    disturbed: str | None = None
+    notes: list[str] = []
     interrupted: bool = False
 
 
@@ -130,4 +189,7 @@ class AbRun:
     pairs: list[PairLine] = field(default_factory=list)
     failures: list[AbFailure] = field(default_factory=list)
     skips: list[AbSkip] = field(default_factory=list)
+    comparisons: list[Comparison] = field(default_factory=list)
+    """The worst verdicts first."""
+    warnings: list[str] = field(default_factory=list)
     end: AbEnd | None = None

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from torchgauge.errors import TorchgaugeError
-from torchgauge.record.ab import AbEnd, AbFailure, AbHeader, AbSkip, PairLine
+from torchgauge.record.ab import AbEnd, AbFailure, AbHeader, AbSkip, Comparison, PairLine
 from torchgauge.record.schema import End, Failure, Header, Measurement, Skip
 
 try:
@@ -22,7 +22,19 @@ try:
 except ImportError:  # not POSIX: no lock, all else is the same
     fcntl = None  # type: ignore[assignment]
 
-Line = Header | Measurement | Failure | Skip | End | AbHeader | PairLine | AbFailure | AbSkip | AbEnd
+Line = (
+    Header
+    | Measurement
+    | Failure
+    | Skip
+    | End
+    | AbHeader
+    | PairLine
+    | AbFailure
+    | AbSkip
+    | Comparison
+    | AbEnd
+)
 
 
 def run_file_name(started: datetime, host: str) -> tuple[str, str]:

@@ -15,14 +15,13 @@ from torchgauge.analysis.gate.floor import floor_from
 from torchgauge.analysis.gate.planning import Batch, plan
 from torchgauge.analysis.gate.stages import Candidate, State, Wave, begin, comparisons, fail, take
 from torchgauge.analysis.gate.verdict import (
-    Comparison,
-    Verdict,
     canary_alarms,
     overall,
     p_beyond,
     p_equivalent,
     smallest_effect,
 )
+from torchgauge.record.ab import Comparison, Verdict
 
 __all__ = [
     "Batch",

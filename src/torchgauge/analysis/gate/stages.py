@@ -35,15 +35,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from torchgauge.analysis.gate.design import Design
-from torchgauge.analysis.gate.verdict import (
-    Comparison,
-    Verdict,
-    is_beyond,
-    p_beyond,
-    p_equivalent,
-    smallest_effect,
-)
+from torchgauge.analysis.gate.verdict import is_beyond, p_beyond, p_equivalent, smallest_effect
 from torchgauge.analysis.randomization import centre, holm, interval, p_above
+from torchgauge.record.ab import Comparison, Verdict
 
 
 @dataclass(frozen=True)
@@ -204,9 +198,9 @@ def _comparison(state: State, case: str, metric: str) -> Comparison:
     ends = interval(ratios)
     unclear = verdict is Verdict.INCONCLUSIVE
     return Comparison(
-        case,
-        metric,
-        verdict,
+        case=case,
+        metric=metric,
+        verdict=verdict,
         ratio=math.exp(centre(ratios)) if ratios else None,
         low=math.exp(ends[0]) if ends else None,
         high=math.exp(ends[1]) if ends else None,

@@ -9,51 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 
 from torchgauge.analysis.randomization import bounds, centre, p_above, p_below
-
-
-class Verdict(StrEnum):
-    """What is said of a case, or of a run as a whole; the worst comes first.
-
-    INVALID is said of a run alone. IMPROVED comes before EQUIVALENT because a run in which one case
-    improved is not one in which nothing changed.
-    """
-
-    INVALID = "INVALID"
-    REGRESSED = "REGRESSED"
-    ERROR = "ERROR"
-    MISSING = "MISSING"
-    INCONCLUSIVE = "INCONCLUSIVE"
-    IMPROVED = "IMPROVED"
-    EQUIVALENT = "EQUIVALENT"
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """What was found of one case; ratio is head / base.
-
-    `low` and `high` are the 95 % interval of the ratio, None from fewer than 6 pairs. `p` is that of the
-    test that a verdict REGRESSED or IMPROVED rests on, adjusted so that it may be held against the run's
-    alpha; None where a case was never tested as a candidate. Where that is the verdict, ratio and interval
-    are those of the pairs after the case became a candidate, since those before were chosen for looking
-    bad; else they are those of all pairs. `pairs` says how many. `smallest_effect` is 0.03 where a change
-    of 3 % would have been seen in 8 of 10 runs; it is there where the verdict is INCONCLUSIVE, and None
-    also where no change, however large, could have been seen.
-    """
-
-    case: str
-    metric: str
-    verdict: Verdict
-    ratio: float | None = None
-    low: float | None = None
-    high: float | None = None
-    p: float | None = None
-    floor: float | None = None
-    pairs: int = 0
-    smallest_effect: float | None = None
+from torchgauge.record.ab import Verdict
 
 
 def p_equivalent(log_ratios: Sequence[float], floor: float) -> float:

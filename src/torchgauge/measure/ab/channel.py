@@ -24,6 +24,8 @@ class Hello(Struct, frozen=True, tag=True):
     cases: list[Case]
     broken: list[tuple[str, str]]
     environment: Environment | None = None
+    places: dict[str, tuple[str, int]] = {}
+    """Of a case's id: its file, relative to the side's root, and the line of its function, from 1."""
 
 
 class Visit(Struct, frozen=True, tag=True):

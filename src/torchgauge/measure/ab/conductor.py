@@ -57,9 +57,9 @@ class Seen:
 
     ratios: dict[str, float]
     failed: dict[str, str]
-    """Cases in which a side failed, and which: "base" or "head"."""
-    skipped: dict[str, str]
-    """Cases that are not for this machine, and whose: "base", "head" or "both"."""
+    """Cases in which a side failed, and how."""
+    skipped: dict[str, NotTaken]
+    """Cases that are not for this machine."""
     start_seconds: float = 0.0
     case_seconds: float = 0.0
     """A case, in the mean."""
@@ -152,7 +152,7 @@ class Conductor:
         taken = met.measure(key, following)
         if isinstance(taken, NotTaken):
             self._write(AbSkip(case=key, side=taken.side, reason=taken.reason))
-            seen.skipped[key] = taken.side
+            seen.skipped[key] = taken
             return
         line = PairLine(
             pair=number,
@@ -170,8 +170,9 @@ class Conductor:
         side = next(name for name, one in self._sides.items() if one is error.side)
         said = error.failure
         self._write(AbFailure(case=key, side=side, stage=said.stage, error=said.error, message=said.message))
-        self._say(f"failed: {key}: {error.side.where}: {said.stage}: {said.error}: {said.message}")
-        return side
+        how = f"{error.side.where}: {said.stage}: {said.error}: {said.message}"
+        self._say(f"failed: {key}: {how}")
+        return how
 
     def _start(self, name: str, hash_seed: int = 0, *, describe: bool = False) -> SideProcess:
         kept = {key: value for key, value in os.environ.items() if key not in _LEFT_OUT}

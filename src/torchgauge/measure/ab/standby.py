@@ -114,7 +114,8 @@ class Standby:
         devices = self._collection.selection.devices
         described = environment.collect(devices, self._root) if self._describe else None
         found = [item.stash[CASE] for item in items.values()]
-        self._channel.send(Hello(found, self._collection.broken_files, described))
+        places = {key: self._place(item) for key, item in items.items()} if self._describe else {}
+        self._channel.send(Hello(found, self._collection.broken_files, described, places))
         turns = Turns(self._channel)
         self._visits.begin(Answers(self._channel), turns)
         while isinstance(order := self._channel.receive(Visit, Leave), Visit):
@@ -126,6 +127,10 @@ class Standby:
             self._visits.visit(items[order.case], following, 0, NOTHING, last=True)
             os.chdir(self._root)  # wherever the benchmark went
         return True
+
+    def _place(self, item: pytest.Item) -> tuple[str, int]:
+        line = item.location[1]
+        return os.path.relpath(item.path, self._root), 1 if line is None else line + 1
 
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:

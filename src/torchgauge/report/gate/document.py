@@ -1,0 +1,68 @@
+"""A comparison as JSON. Its JSON Schema is printed by `python -m torchgauge.report.gate.document`."""
+
+from __future__ import annotations
+
+import sys
+
+import msgspec
+from msgspec import Struct
+
+from torchgauge.record.ab import AbConfig, AbRun, Comparison, SideOf, Verdict
+from torchgauge.report.gate import words
+
+SCHEMA = 1
+
+
+class Sides(Struct, frozen=True, kw_only=True):
+    """What was compared, and where."""
+
+    base: SideOf
+    head: SideOf
+
+
+class Document(Struct, frozen=True, kw_only=True):
+    """The contract's JSON: ratio = head / base, null where nothing is known; times in seconds."""
+
+    schema: int
+    verdict: Verdict
+    headline: str
+    disturbed: str | None
+    comparisons: list[Comparison]
+    environment: Sides
+    config: AbConfig
+    pairs: int
+    wall_seconds: float | None
+    timed_seconds: float | None
+    notes: list[str]
+    reproduce: str
+    file: str
+
+
+def render(run: AbRun) -> str:
+    """Write the document."""
+    document = Document(
+        schema=SCHEMA,
+        verdict=words.verdict(run),
+        headline=words.headline(run),
+        disturbed=run.end.disturbed if run.end else None,
+        comparisons=run.comparisons,
+        environment=Sides(base=run.header.base, head=run.header.head),
+        config=run.header.config,
+        pairs=run.end.pairs if run.end else len({line.pair for line in run.pairs}),
+        wall_seconds=run.end.wall_seconds if run.end else None,
+        timed_seconds=run.end.timed_seconds if run.end else None,
+        notes=words.notes(run),
+        reproduce=words.reproduce(run),
+        file=str(run.path),
+    )
+    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
+
+
+def schema() -> str:
+    """Write the JSON Schema of the document."""
+    made = {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(Document)}
+    return msgspec.json.format(msgspec.json.encode(made), indent=2).decode() + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(schema())

@@ -1,0 +1,164 @@
+"""What all forms of a comparison have in common: the exit code, the sentences, the cells of a row."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections import Counter
+from collections.abc import Sequence
+
+from torchgauge.record.ab import AbRun, Comparison, SideOf, Verdict
+from torchgauge.report.text import count, plain
+
+EXIT_CODES = {
+    Verdict.REGRESSED: 1,
+    Verdict.ERROR: 3,
+    Verdict.MISSING: 3,
+    Verdict.INVALID: 4,
+    Verdict.INCONCLUSIVE: 0,
+    Verdict.IMPROVED: 0,
+    Verdict.EQUIVALENT: 0,
+}
+HEADS = ("verdict", "ratio", "95 % interval", "p", "floor", "pairs", "case")
+TOLD = (Verdict.REGRESSED, Verdict.ERROR, Verdict.MISSING, Verdict.IMPROVED)
+"""Verdicts that a reader has to see; of the others a number is enough."""
+_PHRASES = {
+    Verdict.REGRESSED: "slower",
+    Verdict.ERROR: "failed",
+    Verdict.MISSING: "missing on a side",
+    Verdict.INCONCLUSIVE: "not told apart from a change",
+    Verdict.IMPROVED: "faster",
+    Verdict.EQUIVALENT: "unchanged within the floor",
+}
+
+
+def verdict(run: AbRun) -> Verdict:
+    """Give the verdict of the run as a whole; a run that was stopped before it had one is INVALID."""
+    return run.end.verdict or Verdict.INVALID if run.end else Verdict.INVALID
+
+
+def exit_code(run: AbRun) -> int:
+    """Give the code that `torchgauge ab` ends with."""
+    return EXIT_CODES[verdict(run)]
+
+
+def headline(run: AbRun) -> str:
+    """Say in one sentence what was found: "REGRESSED: of 12 cases 2 slower, 10 unchanged …"."""
+    said = verdict(run)
+    if said is Verdict.INVALID:
+        return f"{said}: {_why_invalid(run)}; no verdict of this run counts: run it again"
+    counts = Counter(one.verdict for one in run.comparisons if one.accepted is None)
+    parts = [f"{counts[kind]} {_PHRASES[kind]}" for kind in Verdict if counts[kind]]
+    accepted = len(run.comparisons) - counts.total()
+    parts += [f"{accepted} slower and accepted"] if accepted else []
+    return f"{said}: of {count(len(run.comparisons), 'case')} {', '.join(parts)}"
+
+
+def _why_invalid(run: AbRun) -> str:
+    if run.end is None or run.end.interrupted:
+        return "it was stopped before its end"
+    return plain(run.end.disturbed or "its conditions were too poor")
+
+
+def sides(run: AbRun) -> tuple[str, str]:
+    """Name both sides: "git:main 3f2a91c0de"."""
+    return _side(run.header.base), _side(run.header.head)
+
+
+def _side(side: SideOf) -> str:
+    revision = [side.revision[:10]] if side.revision else []
+    return plain(" ".join([side.spec, *revision, *(["with changes"] if side.dirty else [])]))
+
+
+def effort(run: AbRun) -> str:
+    """Say what was spent: "30 pairs of processes in 214 s, 48 % of it inside timed blocks"."""
+    if run.end is None:
+        return f"{count(len({line.pair for line in run.pairs}), 'pair')} of processes"
+    wall = run.end.wall_seconds
+    share = run.end.timed_seconds / wall if wall else 0.0
+    return (
+        f"{count(run.end.pairs, 'pair')} of processes in {wall:.0f} s, {share:.0%} of it inside timed blocks"
+    )
+
+
+def notes(run: AbRun) -> list[str]:
+    """Say what a reader has to know besides, a line each."""
+    lines = []
+    unclear = [one for one in run.comparisons if one.verdict is Verdict.INCONCLUSIVE]
+    effects = [one.smallest_effect for one in unclear if one.smallest_effect is not None]
+    if effects:
+        least, most = percent(min(effects)), percent(max(effects))
+        told = least if least == most else f"{least} to {most}"
+        lines.append(
+            f"INCONCLUSIVE: a change of {told} would have been found in 8 of 10 such runs; "
+            "more --minutes find less, and torchgauge aa says what this machine can tell"
+        )
+    elif unclear:
+        lines.append("INCONCLUSIVE: there were too few pairs to find anything; allow more --minutes")
+    return [*lines, *map(plain, (*run.warnings, *(run.end.notes if run.end else ())))]
+
+
+def remarks(one: Comparison) -> str:
+    """Give what is to be said of one case beside its numbers."""
+    said = [*one.notes, *([] if one.accepted is None else [f"accepted: {one.accepted}"])]
+    return plain("; ".join(said))
+
+
+def cells(one: Comparison) -> tuple[str, ...]:
+    """Give the texts of one row, under `HEADS`."""
+    interval = "" if one.low is None or one.high is None else f"{one.low:.3f} – {one.high:.3f}"
+    return (
+        str(one.verdict),
+        "" if one.ratio is None else f"{one.ratio:.3f}",
+        interval,
+        "" if one.p is None else f"{one.p:.2g}",
+        "" if one.floor is None else percent(one.floor),
+        str(one.pairs or ""),
+        case(run_metric(one), one.case),
+    )
+
+
+def run_metric(one: Comparison) -> str:
+    """Give the metric where it is not the time, which needs no name."""
+    return "" if one.metric == "time" else plain(one.metric, 60)
+
+
+def case(metric: str, key: str) -> str:
+    """Name a case, with its metric if that has to be named."""
+    return plain(key, 200) + (f" ({metric})" if metric else "")
+
+
+def percent(share: float) -> str:
+    """Write a share: 0.0123 is 1.2 %."""
+    return f"{100 * share:.{0 if share >= 0.1 else 1}f} %" if math.isfinite(share) else "?"
+
+
+def reproduce(run: AbRun) -> str:
+    """Give the command that measures the same again."""
+    config = run.header.config
+    words = ["torchgauge", "ab", *config.paths]
+    for name, side in (("--base", run.header.base), ("--head", run.header.head)):
+        spec = f"git:{side.revision}" if side.spec.startswith("git:") and side.revision else side.spec
+        words += [name, spec]
+    words += _options(
+        ("-k", config.keyword, None),
+        ("--device", config.device, "auto"),
+        ("--dtype", config.dtype, None),
+        ("--source", config.source, None),
+        ("--bench-from", config.bench_from, "head"),
+        ("--budget", config.budget, "quick"),
+        ("--threads", str(config.threads), "1"),
+        ("--minutes", f"{config.minutes:g}", "5"),
+        ("--seed", str(config.seed), None),
+    )
+    words += ["--", *config.pytest_args] if config.pytest_args else []
+    return plain(shlex.join(words), 2000)
+
+
+def _options(*options: tuple[str, str | None, str | None]) -> Sequence[str]:
+    return [
+        word
+        for name, value, usual in options
+        if value is not None and value != usual
+        for word in (name, value)
+    ]

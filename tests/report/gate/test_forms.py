@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree as Xml
+
+import jsonschema
+import msgspec
+import pytest
+
+from compared import COMPARISONS, made
+from synthetic import HOSTILE
+from torchgauge.record.ab import Comparison, Verdict
+from torchgauge.report.gate import annotations, document, junit, markdown, text, words
+
+SCHEMA = Path(__file__).parents[3] / "docs" / "ab.schema.json"
+
+
+def test_the_terminals_table_looks_as_agreed(compared, golden):
+    golden("gate.txt", text.render(compared))
+
+
+def test_markdown_looks_as_agreed(compared, golden):
+    golden("gate.md", markdown.render(compared))
+
+
+def test_junit_looks_as_agreed(compared, golden):
+    golden("gate.xml", junit.render(compared))
+
+
+def test_json_looks_as_agreed(compared, golden):
+    golden("gate.json", document.render(compared))
+
+
+def test_annotations_look_as_agreed(compared, golden):
+    golden("gate-annotations.txt", annotations.render(compared))
+
+
+def test_json_keeps_to_its_schema(compared, invalid):
+    validator = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text("utf-8")))
+    for run in (compared, invalid, replace(compared, end=None)):
+        validator.validate(json.loads(document.render(run)))
+    broken = json.loads(document.render(compared)) | {"verdict": "FINE"}
+    assert not validator.is_valid(broken)
+
+
+def test_the_schema_in_the_docs_is_that_of_the_document():
+    made_now = subprocess.run(
+        [sys.executable, "-m", "torchgauge.report.gate.document"], capture_output=True, text=True, check=True
+    )
+    assert SCHEMA.read_text("utf-8") == made_now.stdout
+
+
+def test_the_contracts_keys_are_there(compared):
+    found = json.loads(document.render(compared))
+    assert {"schema", "verdict", "comparisons", "environment", "config"} <= found.keys()
+    keys = {"case", "metric", "verdict", "ratio", "low", "high", "p", "floor", "pairs"}
+    assert all(keys <= one.keys() for one in found["comparisons"])
+
+
+@pytest.mark.parametrize(
+    ("verdict", "code"),
+    [
+        (Verdict.EQUIVALENT, 0),
+        (Verdict.IMPROVED, 0),
+        (Verdict.INCONCLUSIVE, 0),
+        (Verdict.REGRESSED, 1),
+        (Verdict.ERROR, 3),
+        (Verdict.MISSING, 3),
+        (Verdict.INVALID, 4),
+    ],
+)
+def test_each_verdict_has_its_exit_code(verdict, code):
+    assert words.exit_code(made(verdict=verdict)) == code
+
+
+def test_a_run_without_an_end_is_invalid(compared):
+    stopped = replace(compared, end=None)
+    assert words.exit_code(stopped) == 4
+    assert "it was stopped before its end" in words.headline(stopped)
+
+
+def test_an_accepted_regression_is_told_and_counts_as_no_failure(compared):
+    name = "optimizers/step[cpu,optimizer=SGD]"
+    assert "1 slower, 1 failed" in words.headline(compared)
+    assert "1 slower and accepted" in words.headline(compared)
+    assert name not in annotations.render(compared)
+    suite = Xml.fromstring(junit.render(compared))
+    test = next(one for one in suite if one.get("name") == name)
+    assert [child.tag for child in test] == ["system-out"]
+
+
+def test_junits_numbers_are_those_of_its_tests(compared):
+    suite = Xml.fromstring(junit.render(compared))
+    for tag, number in (("failure", "failures"), ("error", "errors"), ("skipped", "skipped")):
+        assert len(suite.findall(f"testcase/{tag}")) == int(suite.get(number, "-1"))
+    assert len(suite.findall("testcase")) == int(suite.get("tests", "-1")) == len(COMPARISONS)
+
+
+def test_an_invalid_run_is_never_red(invalid):
+    suite = Xml.fromstring(junit.render(invalid))
+    assert {child.tag for test in suite for child in test} == {"skipped"}
+    assert "::error" not in annotations.render(invalid)
+    assert "🔴" not in markdown.render(invalid)
+    assert "no verdict of this run counts" in text.render(invalid)
+
+
+def test_github_gets_ten_annotations_at_most():
+    many = [Comparison(case=f"c{n}", metric="time", verdict=Verdict.REGRESSED, ratio=1.1) for n in range(25)]
+    lines = annotations.render(made(many)).splitlines()
+    assert len(lines) == 10
+    assert lines[-1].endswith("::16 more cases; see the table")
+    assert len(annotations.render(made(many[:10])).splitlines()) == 10
+
+
+def test_an_annotation_stays_one_command_whatever_it_says():
+    hostile = Comparison(
+        case="a,b::c%0A", metric="time", verdict=Verdict.ERROR, notes=["50 % done\n::error::forged"]
+    )
+    rendered = annotations.render(made([hostile]))
+    assert rendered.count("\n") == 1
+    assert rendered.startswith("::error title=a%2Cb%3A%3Ac%250A::ERROR: 50 %25 done ::error::forged")
+
+
+@pytest.mark.parametrize("harm", [*HOSTILE, "\x00\x08", "]]>", "‮"])
+def test_hostile_text_stays_text_in_every_form(harm):
+    comparison = Comparison(
+        case=harm, metric=harm, verdict=Verdict.REGRESSED, ratio=1.1, notes=[harm], accepted=harm
+    )
+    run = made([comparison], notes=[harm], disturbed=harm)
+    suite = Xml.fromstring(junit.render(run))
+    assert len(suite) == 1
+    shown = markdown.render(run)
+    assert "<script" not in shown
+    assert "<img" not in shown
+    assert "http://" not in shown
+    for form in (text.render(run), shown, annotations.render(run)):
+        assert all(sign.isprintable() or sign == "\n" for sign in form)
+    json.loads(document.render(run))
+
+
+def test_the_command_that_measures_again_names_commits_and_quotes_what_it_must(compared):
+    assert words.reproduce(compared) == (
+        "torchgauge ab bench --base git:3f2a91c0de3f2a91c0de3f2a91c0de3f2a91c0de --head here "
+        "-k 'matmul or '\"'\"'add'\"'\"'' --seed 7"
+    )
+
+
+def test_what_too_few_pairs_could_not_find_is_said():
+    unclear = msgspec.structs.replace(COMPARISONS[4], smallest_effect=None)
+    assert "too few pairs to find anything" in text.render(made([unclear]))
