@@ -6,6 +6,7 @@ import random
 from pathlib import Path
 
 import synthetic
+from torchgauge.record import Case
 from torchgauge.record.ab import (
     AB_SCHEMA,
     AbConfig,
@@ -57,7 +58,8 @@ def header(**fields) -> AbHeader:
 
 def pairs(case: str, ratio: float, count: int) -> list[PairLine]:
     chance = random.Random(case)
-    at = synthetic.case("g", case)
+    group, _, name = case.partition("/")
+    at = Case(id=case, group=group, name=name, device="cpu", dtype=None)
     lines = []
     for number in range(count):
         head = 1e-5 * ratio * (1 + chance.gauss(0, 0.01))

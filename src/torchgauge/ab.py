@@ -8,7 +8,7 @@ from __future__ import annotations
 import platform
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from torchgauge import __version__
 from torchgauge.analysis import gate
 from torchgauge.analysis.gate import Comparison, Cost, Design, State, Verdict
+from torchgauge.analysis.gate.acceptance import Accepted, accept
 from torchgauge.errors import TorchgaugeError
 from torchgauge.measure.ab.channel import CANARY
 from torchgauge.measure.ab.conductor import Cast, Conductor, Request
@@ -42,6 +43,7 @@ def compare(
     say: Callable[[str], None],
     design: Design | None = None,
     floors: Mapping[str, float] | None = None,
+    accepted: Sequence[Accepted] = (),
 ) -> AbRun:
     """Compare two sides.
 
@@ -56,6 +58,7 @@ def compare(
         say: tells the user one line.
         design: the rules; None for the gate's own.
         floors: of cases, as shares, where they are known of this machine.
+        accepted: regressions that are accepted.
 
     Raises:
         TorchgaugeError: a side can't begin, nothing can be compared, the time is too short to find
@@ -77,15 +80,18 @@ def compare(
         writer.append(header)
         conductor.begin(cast, writer.append)
         course.run()
-        found = course.comparisons(cast)
+        found, remarks = accept(course.comparisons(cast), accepted, datetime.now(UTC).date())
         for one in found:
             writer.append(one)
         disturbed = _disturbed(course.canary, header)
         end = replace(
             end,
-            verdict=gate.overall((one.verdict for one in found), disturbed=disturbed is not None),
+            verdict=gate.overall(
+                (Verdict.EQUIVALENT if one.accepted else one.verdict for one in found),
+                disturbed=disturbed is not None,
+            ),
             disturbed=disturbed,
-            notes=[*base.warnings, *head.warnings, *_broken(cast)],
+            notes=[*base.warnings, *head.warnings, *_broken(cast), *remarks],
             interrupted=False,
         )
     finally:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torchgauge.record.ab import AbRun
 
 FORMATS = ("text", "json", "markdown", "junit")
+_NAMES = {"json": "JSON", "markdown": "Markdown", "junit": "JUnit XML", "page": "an HTML page"}
 _SPEC = "git:REF, python:PATH or here"
 
 
@@ -40,8 +41,9 @@ def declare(subcommands: Subcommands) -> None:
     add("--timeout", type=positive, default=60, metavar="S", help="seconds of silence that are a hang")
     add("--results", default="results", metavar="DIR", help="folder of the A/B file (default: results)")
     add("--format", choices=FORMATS, default="text", help="what is printed (default: %(default)s)")
-    for form in ("json", "markdown", "junit"):
-        add(f"--{form}", metavar="FILE", help=f"write {form} to a file, too")
+    for form in (*FORMATS[1:], "page"):
+        add(f"--{form}", metavar="FILE", help=f"write {_NAMES[form]} to a file, too")
+    add("--accept", metavar="FILE", help="TOML file of accepted regressions, each with reason and expiry")
     add("--annotations", action="store_true", help="GitHub's annotations, on stderr")
 
 
@@ -52,6 +54,7 @@ def ab(options: argparse.Namespace) -> int:
     from pathlib import Path
 
     from torchgauge.ab import compare
+    from torchgauge.analysis.gate.acceptance import read_accepted
     from torchgauge.files import replace
     from torchgauge.measure import sides
     from torchgauge.measure.ab.conductor import Request
@@ -63,6 +66,7 @@ def ab(options: argparse.Namespace) -> int:
 
     if not 0 < options.minutes < 1e6:
         raise TorchgaugeError(f"--minutes {options.minutes:g}: say a number above 0")
+    accepted = read_accepted(Path(options.accept)) if options.accept else []
     base, head = sides.parse(options.base), sides.parse(options.head)
     request = Request(
         paths=options.paths or ["bench"],
@@ -93,8 +97,9 @@ def ab(options: argparse.Namespace) -> int:
             bench_from=options.bench_from,
             source=options.source,
             say=say,
+            accepted=accepted,
         )
-    for form in FORMATS[1:]:
+    for form in (*FORMATS[1:], "page"):
         if target := getattr(options, form):
             replace(Path(target), _renderer(form)(found).encode())
     if options.annotations:
@@ -104,6 +109,10 @@ def ab(options: argparse.Namespace) -> int:
 
 
 def _renderer(form: str) -> Callable[[AbRun], str]:
+    if form == "page":  # the one that needs matplotlib
+        from torchgauge.report.gate import page
+
+        return page.render
     from torchgauge.report.gate import document, junit, markdown, text
 
     renderers = {

@@ -55,7 +55,7 @@ def render(runs: Sequence[Run]) -> str:
         for group, members in groupby(zip(laid_out, drawn, strict=True), key=lambda pair: pair[0].group)
     ]
     return (
-        _environment()
+        environment()
         .get_template("page.html.j2")
         .render(
             title=_title([overview.machine for overview in found]),
@@ -74,7 +74,8 @@ def render(runs: Sequence[Run]) -> str:
     )
 
 
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+    """Give the templates of pages: all that is put into one is escaped."""
     return jinja2.Environment(
         loader=jinja2.PackageLoader("torchgauge.report", "templates"),
         autoescape=True,

@@ -14,7 +14,8 @@ import pytest
 from compared import COMPARISONS, made
 from synthetic import HOSTILE
 from torchgauge.record.ab import Comparison, Verdict
-from torchgauge.report.gate import annotations, document, junit, markdown, text, words
+from torchgauge.report.gate import annotations, document, junit, markdown, page, text, words
+from torchgauge.report.gate.forest import forest
 
 SCHEMA = Path(__file__).parents[3] / "docs" / "ab.schema.json"
 
@@ -152,3 +153,31 @@ def test_the_command_that_measures_again_names_commits_and_quotes_what_it_must(c
 def test_what_too_few_pairs_could_not_find_is_said():
     unclear = msgspec.structs.replace(COMPARISONS[4], smallest_effect=None)
     assert "too few pairs to find anything" in text.render(made([unclear]))
+
+
+def test_the_page_shows_all_cases_and_is_allowed_nothing_from_outside(compared):
+    shown = page.render(compared)
+    assert "default-src 'none'" in shown
+    assert all(f">{one.case}<" in shown for one in compared.comparisons)
+    assert "ratio of head to base" in shown.lower()
+    assert "<script" not in shown
+
+
+def test_the_page_draws_each_pair_of_each_case_that_has_a_ratio(compared):
+    drawn = forest(compared)
+    assert drawn is not None
+    pairs = sum(1 for line in compared.pairs)
+    ratios = sum(one.ratio is not None for one in compared.comparisons)
+    assert pairs <= drawn.panels[0].svg.count("<use") <= pairs + 2 * ratios + 30
+    assert forest(replace(compared, comparisons=[compared.comparisons[3]])) is None
+
+
+@pytest.mark.parametrize("harm", HOSTILE)
+def test_hostile_text_is_no_markup_in_the_page(harm):
+    one = Comparison(
+        case=harm, metric=harm, verdict=Verdict.REGRESSED, ratio=1.1, low=1.0, high=1e300, notes=[harm]
+    )
+    shown = page.render(made([one], notes=[harm], disturbed=harm))
+    assert "<script>alert" not in shown
+    assert "<img" not in shown
+    assert "\x1b" not in shown
