@@ -69,7 +69,7 @@ def compare(
     design = design or Design()
     conductor = Conductor(base, head, request, say)
     cast = conductor.introduce()
-    gate.check(design, len(cast.cases), minutes * 60 - (time.monotonic() - begin), COST)
+    gate.check(design, len(cast.cases), minutes * 60, COST, spent=time.monotonic() - begin)
     run_id, name = run_file_name(datetime.now(UTC), platform.node())
     writer = RunWriter(results / name.replace(".jsonl", ".ab.jsonl"), "ab")
     course = _Course(conductor, gate.begin(design, _floors(cast, design, floors)), begin + 60 * minutes, say)
@@ -130,6 +130,8 @@ class _Course:
             cases = list(batch.cases)
             for turn in range(batch.pairs):
                 left = max(0.0, self._until - time.monotonic())
+                if left < self._cost.pair(len(cases)):
+                    break  # the pairs took longer than those before: the time is up, whatever they showed
                 self._say(
                     f"pair {self.pairs + 1}: {len(cases)} cases ({turn + 1} of {batch.pairs}), "
                     f"at most {int(left) // 60}:{int(left) % 60:02d} left"

@@ -78,7 +78,9 @@ class Cost:
         return max(0, math.floor((seconds / pairs - self.start) / self.case + 1e-9))
 
 
-def check(design: Design, cases: int, seconds: float | None = None, cost: Cost | None = None) -> None:
+def check(
+    design: Design, cases: int, seconds: float | None = None, cost: Cost | None = None, spent: float = 0.0
+) -> None:
     """Refuse a design that can never turn red.
 
     P pairs reach a p of 2^-P at the best. That has to be within what the first wave's test is allowed for
@@ -87,8 +89,9 @@ def check(design: Design, cases: int, seconds: float | None = None, cost: Cost |
     Args:
         design: the design.
         cases: how many there are.
-        seconds: the time for all pairs; with `cost`, whether screening and confirming fit is checked too.
+        seconds: the time for all of it; with `cost`, whether screening and confirming fit is checked too.
         cost: what a pair takes, guessed or measured.
+        spent: how much of the time went by before the first pair.
 
     Raises:
         TorchgaugeError: no data could ever make a case REGRESSED; says what would have to change.
@@ -102,7 +105,7 @@ def check(design: Design, cases: int, seconds: float | None = None, cost: Cost |
         )
     if seconds is None or cost is None:
         return
-    least = design.least_screen * cost.pair(cases) + needed * cost.pair(1)
+    least = spent + design.least_screen * cost.pair(cases) + needed * cost.pair(1)
     if seconds < least:
         raise TorchgaugeError(
             f"no regression can be confirmed among {cases} cases in {seconds / 60:.1f} minutes, whatever the "

@@ -127,7 +127,7 @@ class Channel:
         Raises:
             GoneError: the other end is closed.
             LateError: nothing came in time.
-            msgspec.ValidationError: something else came.
+            msgspec.DecodeError, UnicodeDecodeError: something else came.
 
         """
         until = None if seconds is None else time.monotonic() + seconds

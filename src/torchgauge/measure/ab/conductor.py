@@ -140,7 +140,8 @@ class Conductor:
             except SideError as error:
                 if started is None:  # it could not even begin
                     raise TorchgaugeError(f"{error.side.where}: {error.failure.message}") from None
-                seen.failed[left[0]] = self._failed(left.pop(0), error)
+                key = left.pop(0)
+                seen.failed[key] = self._failed(key, error)
             finally:
                 measuring += 0.0 if started is None else time.monotonic() - started
         seen.start_seconds = time.monotonic() - begin - measuring
@@ -177,9 +178,14 @@ class Conductor:
     def _start(self, name: str, hash_seed: int = 0, *, describe: bool = False) -> SideProcess:
         kept = {key: value for key, value in os.environ.items() if key not in _LEFT_OUT}
         variables = {**kept, **threads.variables(self._request.threads), "PYTHONHASHSEED": str(hash_seed)}
+        side = self._sides[name]
         return SideProcess(
-            self._sides[name],
-            ["1" if describe else "0", *_options(self._request)],
+            side,
+            [
+                "1" if describe else "0",
+                *_options(self._request),
+                f"--basetemp={side.gauge.parent / name}-tmp",
+            ],
             variables,
             self._request.patience,
         )

@@ -96,7 +96,7 @@ class SideProcess:
             self.end(at_once=True)
             words = f"hangs: no answer for {self.patience + more:.0f} s"
             raise SideError(self.side, Failed("process", "Hang", words)) from None
-        except msgspec.ValidationError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             self.end(at_once=True)
             raise SideError(
                 self.side, Failed("process", "Protocol", f"said what it should not: {error}")
@@ -110,7 +110,7 @@ class SideProcess:
 
         Without `at_once` it gets a moment to end by itself, now that nobody listens any more.
         """
-        if self._process.returncode is not None:
+        if self._said.closed:
             return
         self._channel.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -129,7 +129,7 @@ class SideProcess:
             self._process.wait(LEAVING)
         code = self._process.poll()
         last = self._last_line()
-        self.end(at_once=True)
+        self.end(at_once=True)  # what it started may have outlived it
         if code is None:
             how = "hung up"
         elif code == -signal.SIGKILL:
@@ -138,7 +138,6 @@ class SideProcess:
             how = f"ended its process ({signal.Signals(-code).name})"
         else:
             how = f"ended its process (exit code {code})"
-        last = self._last_line()
         return SideError(
             self.side, Failed("process", "Exit", f"{how}; it said last: {last}" if last else how)
         )

@@ -25,9 +25,9 @@ class Turns:
 
     name = "time"
 
-    def __init__(self, channel: Channel, host: HostClock | None = None) -> None:
+    def __init__(self, channel: Channel, host: Clock | None = None) -> None:
         self._channel = channel
-        self._host = host or HostClock()
+        self._host: Clock = host or HostClock()
         self._clocks: dict[str, Clock] = {}
 
     def observe(self, subject: Subject, visit: Visit) -> tuple[Any, list[Observation]]:
