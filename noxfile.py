@@ -67,9 +67,24 @@ def instructions(session):
     bench(session, "--instruments", "instructions", "--device", "cpu", "--budget", "quick")
 
 
+def regress(session):
+    """Tell whether the hot paths became slower since another version: -- --base main."""
+    if not any(word.partition("=")[0] == "--base" for word in session.posargs):
+        session.error("say what to compare with: -s regress -- --base main")
+    # here the benchmarks are the code under test
+    usual = ("--bench-from", "each", "--minutes", "20")
+    run(session, ready(session, BOTH), "torchgauge", "ab", *usual, *session.posargs)
+
+
+def aa(session):
+    """Measure this version against itself: the machine's noise, and the gate's false alarms."""
+    run(session, ready(session, BOTH), "torchgauge", "aa", *session.posargs)
+
+
 def report(session):
     """Write results/report.html from results/*.jsonl, or what the arguments say."""
-    runs = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("results/*.jsonl"))
+    found = (path for path in ROOT.glob("results/*.jsonl") if not path.name.endswith(".ab.jsonl"))
+    runs = sorted(str(path.relative_to(ROOT)) for path in found)
     if not (runs or session.posargs):
         session.error("no run file in results/: measure with -s bench, or name one after --")
     arguments = session.posargs or [*runs, "-o", "results/report.html"]
@@ -96,7 +111,19 @@ def validate(session):
 
 SESSIONS = {
     f.__name__.replace("_", "-"): f
-    for f in (bench, bench_cpu, bench_gpu, profile, instructions, report, lint, tests, validate)
+    for f in (
+        bench,
+        bench_cpu,
+        bench_gpu,
+        profile,
+        instructions,
+        regress,
+        aa,
+        report,
+        lint,
+        tests,
+        validate,
+    )
 }
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import synthetic
@@ -163,3 +165,24 @@ def made(comparisons=COMPARISONS, **end) -> AbRun:
         comparisons=list(comparisons),
         end=AbEnd(**(ending | end)),
     )
+
+
+SIDE = SideOf(spec="here", revision="a" * 40, dirty=False, environment=header().head.environment)
+
+
+def unchanged(
+    seed: int, spread: float = 0.01, bias: float = 0.0, verdict: Verdict = Verdict.EQUIVALENT
+) -> AbRun:
+    """Make an A/A run of two cases and 20 pairs; "b" is twice as noisy as "a"."""
+    chance = random.Random(seed)
+    lines = []
+    for number in range(20):
+        for name, factor in (("a", 1), ("b", 2)):
+            ratio = math.exp(bias + factor * chance.gauss(0, spread))
+            rounds = [Round(order="ABBA", base=[1e-5], head=[1e-5 * ratio])]
+            at = Case(id=name, group="g", name=name, device="cpu", dtype=None)
+            lines.append(
+                PairLine(pair=number, case=at, metric="time", method="host-clock", loops=1, rounds=rounds)
+            )
+    said = [Comparison(case=name, metric="time", verdict=verdict) for name in ("a", "b")]
+    return replace(made(said, verdict=verdict, notes=[]), header=header(base=SIDE, head=SIDE), pairs=lines)

@@ -134,3 +134,10 @@ def test_where_nothing_can_be_read_nothing_is_called_poor(
     )
     assert poor(NOTHING, after) is None
     assert poor(after, replace(NOTHING, at=200.0 + seconds)) is None
+
+
+def test_in_turns_stolen_time_falls_on_both_sides_and_all_else_is_as_poor() -> None:
+    stolen = later(stolen_seconds=0.5, busy_seconds=0.5)
+    assert poor(BEFORE, stolen) is not None
+    assert poor(BEFORE, stolen, in_turns=True) is None
+    assert poor(BEFORE, later(throttled_periods=1), in_turns=True) is not None

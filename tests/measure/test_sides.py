@@ -121,9 +121,13 @@ def test_a_side_is_named_in_one_of_three_ways(text: str, spec: Spec) -> None:
     assert str(spec) == text
 
 
+def test_a_word_alone_is_a_reference_of_git() -> None:
+    assert parse("main") == parse("git:main")
+
+
 @pytest.mark.parametrize(
     "text",
-    ["", "main", "here:", "here:x", "git", "git:", "git: ", "git:--all", "git:a\nb", "python:", "GIT:main"],
+    ["", "here:", "here:x", "git", "git:", "git: ", "git:--all", "git:a\nb", "python:", "GIT:main"],
 )
 def test_any_other_name_is_refused_with_those_that_are_allowed(text: str) -> None:
     with pytest.raises(TorchgaugeError) as caught:

@@ -17,7 +17,7 @@ from torchgauge.analysis import gate
 from torchgauge.analysis.gate import Cost, Design, Verdict
 from torchgauge.analysis.randomization import clopper_pearson
 
-COST = Cost(start=5.0, case=0.75)
+COST = Cost(start=3.0, case=0.55)
 SECONDS = 285.0
 Noise = Callable[[random.Random], float]
 
@@ -112,6 +112,7 @@ def main(arguments: Sequence[str]) -> int:
     print("|---|---|---|---|---|---|---|")
     for name, noise in (
         ("normal 1 %", normal(0.01)),
+        ("normal 1.5 %", normal(0.015)),
         ("normal 2.2 %", normal(0.022)),
         ("normal 4 %", normal(0.04)),
         ("1.5 %, 1 of 10 × 4", spiked(0.015)),

@@ -1,18 +1,20 @@
-"""`torchgauge ab`: two sides measured in turns, and what is said of each case."""
+"""`torchgauge ab`, two sides measured in turns, and `torchgauge aa`, one side twice."""
 
 from __future__ import annotations
 
 import sys
 
-from torchgauge.cli.arguments import positive, threads
+from torchgauge.cli.arguments import metrics, positive, threads
 from torchgauge.errors import TorchgaugeError
 
 TYPE_CHECKING = False  # see torchgauge.cli
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
+    from pathlib import Path
 
     from torchgauge.cli.subcommands import Subcommands
+    from torchgauge.measure.ab.conductor import Request
     from torchgauge.record.ab import AbRun
 
 FORMATS = ("text", "json", "markdown", "junit")
@@ -21,7 +23,7 @@ _SPEC = "git:REF, python:PATH or here"
 
 
 def declare(subcommands: Subcommands) -> None:
-    """Declare `ab`."""
+    """Declare `ab` and `aa`."""
     made = subcommands.add(
         "ab", ab, extra="run", example="torchgauge ab bench --base git:main -k matmul", passes_on=True
     )
@@ -29,9 +31,36 @@ def declare(subcommands: Subcommands) -> None:
     add("paths", nargs="*", metavar="PATH", help="files, folders or file.py::function (default: bench)")
     add("--base", metavar="SPEC", required=True, help=f"what head is compared with: {_SPEC}")
     add("--head", metavar="SPEC", default="here", help=f"what is judged: {_SPEC} (default: here)")
-    add("--source", metavar="DIR", help="folder of the code under test, in both (default: src, or the top)")
     add("--bench-from", choices=("head", "each"), default="head", help="whose benchmarks both sides run")
-    add("--minutes", type=float, default=5.0, metavar="N", help="time for all pairs (default: 5)")
+    add(
+        "--metric",
+        type=metrics,
+        default=["time"],
+        metavar="LIST",
+        help="time (the default), instructions, counts (operators, copies, allocations, kernels, launches)",
+    )
+    add("--accept", metavar="FILE", help="TOML file of accepted regressions, each with reason and expiry")
+    add("--format", choices=FORMATS, default="text", help="what is printed (default: %(default)s)")
+    for form in (*FORMATS[1:], "page"):
+        add(f"--{form}", metavar="FILE", help=f"write {_NAMES[form]} to a file, too")
+    add("--annotations", action="store_true", help="GitHub's annotations, on stderr")
+    _declare_measuring(add)
+
+    made = subcommands.add("aa", aa, extra="run", example="torchgauge aa bench --runs 5", passes_on=True)
+    add = made.add_argument
+    add("paths", nargs="*", metavar="PATH", help="files, folders or file.py::function (default: bench)")
+    add("--side", metavar="SPEC", default="here", help=f"what is measured twice: {_SPEC} (default: here)")
+    add("--runs", type=positive, default=3, metavar="N", help="runs of the gate (default: %(default)s)")
+    add("--add", nargs="+", default=[], metavar="FILE", help="A/A files measured before; they count, too")
+    add("--format", choices=("text", "json"), default="text", help="what is printed (default: %(default)s)")
+    add("--page", metavar="FILE", help="write an HTML page with the plots, too")
+    _declare_measuring(add)
+
+
+def _declare_measuring(add: Callable[..., object]) -> None:
+    """Declare what both have: how a run of the gate measures."""
+    add("--source", metavar="DIR", help="folder of the code under test (default: src, or the top)")
+    add("--minutes", type=float, default=5.0, metavar="N", help="time for the pairs of a run (default: 5)")
     add("--device", default="auto", metavar="LIST", help="auto (the default), or a list such as cpu,cuda:1")
     add("--dtype", metavar="LIST", help="a list such as float32,bfloat16 (default: by budget)")
     add("-k", dest="keyword", metavar="EXPR", help="only benchmarks that match, as in pytest")
@@ -39,73 +68,76 @@ def declare(subcommands: Subcommands) -> None:
     add("--threads", type=threads, default=1, metavar="N", help="within an operator (default: 1)")
     add("--seed", type=int, metavar="N", help="of all that is drawn (default: drawn, and stored)")
     add("--timeout", type=positive, default=60, metavar="S", help="seconds of silence that are a hang")
-    add("--results", default="results", metavar="DIR", help="folder of the A/B file (default: results)")
-    add("--format", choices=FORMATS, default="text", help="what is printed (default: %(default)s)")
-    for form in (*FORMATS[1:], "page"):
-        add(f"--{form}", metavar="FILE", help=f"write {_NAMES[form]} to a file, too")
-    add("--accept", metavar="FILE", help="TOML file of accepted regressions, each with reason and expiry")
-    add("--annotations", action="store_true", help="GitHub's annotations, on stderr")
+    add("--results", default="results", metavar="DIR", help="folder of the A/B files (default: results)")
 
 
 def ab(options: argparse.Namespace) -> int:
     """Compare two versions, taking turns: the regression gate."""
-    import contextlib
-    import secrets
     from pathlib import Path
 
-    from torchgauge.ab import compare
+    from torchgauge.ab import Plan, compare
     from torchgauge.analysis.gate.acceptance import read_accepted
-    from torchgauge.files import replace
+    from torchgauge.files import check_writable, replace
     from torchgauge.measure import sides
-    from torchgauge.measure.ab.conductor import Request
     from torchgauge.report.gate import annotations, words
 
-    def say(line: str) -> None:
-        with contextlib.suppress(OSError):  # a full disk behind 2>file costs the notes alone
-            print(line, file=sys.stderr, flush=True)
-
-    if not 0 < options.minutes < 1e6:
-        raise TorchgaugeError(f"--minutes {options.minutes:g}: say a number above 0")
-    accepted = read_accepted(Path(options.accept)) if options.accept else []
-    base, head = sides.parse(options.base), sides.parse(options.head)
-    request = Request(
-        paths=options.paths or ["bench"],
-        device=options.device,
-        dtype=options.dtype,
-        keyword=options.keyword,
-        budget=options.budget,
-        threads=options.threads,
-        seed=secrets.randbits(32) if options.seed is None else options.seed,
-        patience=float(options.timeout),
-        pytest_args=options.pytest_args,
+    targets = {form: Path(name) for form in (*FORMATS[1:], "page") if (name := getattr(options, form))}
+    for form, target in targets.items():
+        check_writable(target, f"--{form}")
+    _check_minutes(options)
+    plan = Plan(
+        minutes=options.minutes,
+        metrics=options.metric,
+        accepted=read_accepted(Path(options.accept)) if options.accept else [],
+        bench_from=options.bench_from,
+        source=options.source,
     )
-    results = Path(options.results).resolve()
-    try:
-        results.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise TorchgaugeError(
-            f"{results}: can't be written: {error.strerror}; choose another folder with --results DIR"
-        ) from None
+    base, head = sides.parse(options.base), sides.parse(options.head)
+    request, results = _request(options), _results(options)
     with sides.prepared(
         base, head, repository=Path(), source=options.source, bench_from=options.bench_from
     ) as both:
-        found = compare(
-            *both,
-            request,
-            minutes=options.minutes,
-            results=results,
-            bench_from=options.bench_from,
-            source=options.source,
-            say=say,
-            accepted=accepted,
-        )
-    for form in (*FORMATS[1:], "page"):
-        if target := getattr(options, form):
-            replace(Path(target), _renderer(form)(found).encode())
+        found = compare(*both, request, plan, results, _say)
+    for form, target in targets.items():
+        replace(target, _renderer(form)(found).encode(), f"--{form}")
     if options.annotations:
         sys.stderr.write(annotations.render(found))
     sys.stdout.write(_renderer(options.format)(found))
     return words.exit_code(found)
+
+
+def aa(options: argparse.Namespace) -> int:
+    """Measure one version against itself: the noise of this machine, and the gate's false alarms."""
+    from pathlib import Path
+
+    from torchgauge.ab import Plan, compare, keep_noise
+    from torchgauge.analysis.gate import Design
+    from torchgauge.analysis.gate.noise import machine_noise
+    from torchgauge.files import check_writable, replace
+    from torchgauge.measure import sides
+    from torchgauge.record import read_ab
+    from torchgauge.report.gate import noise, noise_page
+
+    if options.page:
+        check_writable(Path(options.page), "--page")
+    _check_minutes(options)
+    runs = [read_ab(name) for name in options.add]
+    side = sides.parse(options.side)
+    request, results = _request(options), _results(options)
+    with sides.prepared(side, side, repository=Path(), source=options.source, bench_from="head") as both:
+        for number in range(options.runs):
+            _say(f"A/A run {number + 1} of {options.runs}")
+            drawn = request if number == 0 else _request(options, more=number)
+            runs.append(
+                compare(*both, drawn, Plan(minutes=options.minutes, source=options.source), results, _say)
+            )
+    found = machine_noise(runs, Design())
+    if options.page:
+        replace(Path(options.page), noise_page.render(found).encode(), "--page")
+    kept = keep_noise(found, results)
+    sys.stdout.write(noise.document(found) if options.format == "json" else noise.text(found))
+    _say(f"stored for torchgauge ab on this machine: {kept}")
+    return 0
 
 
 def _renderer(form: str) -> Callable[[AbRun], str]:
@@ -122,3 +154,47 @@ def _renderer(form: str) -> Callable[[AbRun], str]:
         "junit": junit.render,
     }
     return renderers[form]
+
+
+def _request(options: argparse.Namespace, more: int = 0) -> Request:
+    """Say what both sides measure; `more` is added to a seed that was given."""
+    import secrets
+
+    from torchgauge.measure.ab.conductor import Request
+
+    return Request(
+        paths=options.paths or ["bench"],
+        device=options.device,
+        dtype=options.dtype,
+        keyword=options.keyword,
+        budget=options.budget,
+        threads=options.threads,
+        seed=secrets.randbits(32) if options.seed is None else options.seed + more,
+        patience=float(options.timeout),
+        pytest_args=options.pytest_args,
+    )
+
+
+def _check_minutes(options: argparse.Namespace) -> None:
+    if not 0 < options.minutes < 1e6:
+        raise TorchgaugeError(f"--minutes {options.minutes:g}: say a number above 0")
+
+
+def _results(options: argparse.Namespace) -> Path:
+    from pathlib import Path
+
+    results = Path(options.results).resolve()
+    try:
+        results.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TorchgaugeError(
+            f"{results}: can't be written: {error.strerror}; choose another folder with --results DIR"
+        ) from None
+    return results
+
+
+def _say(line: str) -> None:
+    import contextlib
+
+    with contextlib.suppress(OSError):  # a full disk behind 2>file costs the notes alone
+        print(line, file=sys.stderr, flush=True)

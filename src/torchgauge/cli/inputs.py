@@ -6,6 +6,9 @@ import sys
 
 from torchgauge.errors import TorchgaugeError
 
+AB = ".ab.jsonl"
+"""How the names of A/B files end."""
+
 TYPE_CHECKING = False  # see torchgauge.cli
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +26,10 @@ def read_runs(names: Sequence[str]) -> list[Run]:
     """
     from torchgauge.record import read
 
+    left_out = [name for name in names if name.endswith(AB)]
+    if left_out and len(left_out) < len(names):  # results/*.jsonl names them, too
+        print(f"torchgauge: {len(left_out)} A/B files are left out", file=sys.stderr)
+        names = [name for name in names if not name.endswith(AB)]
     runs = [read(name) for name in names]
     known: dict[str, Run] = {}
     for run in runs:

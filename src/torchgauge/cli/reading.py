@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from torchgauge.cli.inputs import read_runs, spare
+from torchgauge.cli.inputs import AB, read_runs, spare
 
 TYPE_CHECKING = False  # see torchgauge.cli
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def declare(subcommands: Subcommands) -> None:
     """Declare `show`, `report` and `export`."""
     made = subcommands.add("show", show, extra="report", example="torchgauge show results/*.jsonl")
-    made.add_argument("runs", nargs="+", metavar="RUN", help="run files")
+    made.add_argument("runs", nargs="+", metavar="RUN", help="run files, or A/B files")
 
     made = subcommands.add(
         "report", report, extra="report", example="torchgauge report results/*.jsonl -o report.html"
@@ -42,6 +42,12 @@ def declare(subcommands: Subcommands) -> None:
 
 def show(options: argparse.Namespace) -> int:
     """Show runs as tables."""
+    if all(name.endswith(AB) for name in options.runs):
+        from torchgauge.record import read_ab
+        from torchgauge.report.gate import text
+
+        sys.stdout.write("\n".join(text.render(read_ab(name)) for name in options.runs))
+        return 0
     from torchgauge.report import terminal
 
     terminal.show(read_runs(options.runs))

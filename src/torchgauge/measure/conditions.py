@@ -50,7 +50,7 @@ def missing(lacks: Mapping[str, str]) -> dict[str, str]:
     return found | {name: lacks[field] for field, name in _OWN_NAMES.items() if field in lacks}
 
 
-def poor(before: Snapshot, after: Snapshot) -> str | None:
+def poor(before: Snapshot, after: Snapshot, *, in_turns: bool = False) -> str | None:
     """Say why the conditions between two snapshots were too poor to trust a time, None if they were not.
 
     Poor is: the CPU quota of a control group was used up; the hypervisor stole over 10 % of the time in
@@ -62,12 +62,15 @@ def poor(before: Snapshot, after: Snapshot) -> str | None:
     A block lasts about 1 ms and a turn on a core several, so a fast end of undisturbed blocks is left
     in a visit that has a core for half of the time: docs/method.md has the figures behind the 60 %. How
     often the thread was taken off its core told nothing there, and is only stored.
+
+    With `in_turns`, where another side was measured alternately, stolen time is not poor: it falls on both.
     """
     watched = after.at - before.at
     periods = _difference(before, after, "throttled_periods")
     if periods:
         return f"throttled: the control group's CPU quota was used up in {periods:.0f} periods"
-    stolen, share = _difference(before, after, "stolen_seconds"), _steal_share(before, after)
+    stolen = None if in_turns else _difference(before, after, "stolen_seconds")
+    share = _steal_share(before, after)
     if stolen is not None and share is not None and stolen >= STOLEN_SECONDS and share > STEAL_SHARE:
         return f"stolen: the hypervisor took {share:.0%} of the cores' time"
     waited = _difference(before, after, "waited_seconds")

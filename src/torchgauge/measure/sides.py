@@ -25,7 +25,7 @@ _ALLOWED = "git:REF (a commit, branch or tag), python:PATH (an interpreter or a 
 
 @dataclass(frozen=True)
 class Spec:
-    """What the user calls a side: `git:REF`, `python:PATH` or `here`."""
+    """What the user calls a side: `git:REF` (or REF alone), `python:PATH` or `here`."""
 
     kind: Kind
     argument: str = ""
@@ -72,13 +72,15 @@ class Side:
 
 
 def parse(text: str) -> Spec:
-    """Read what the user calls a side.
+    """Read what the user calls a side. A word without a colon that is not `here` is a REF of git.
 
     Raises:
         TorchgaugeError: it is none of the three.
 
     """
     kind, colon, argument = text.partition(":")
+    if not colon and text not in ("here", "git", "python"):
+        kind, argument = "git", text
     if kind == "here" and not colon:
         return Spec("here")
     # git would take a leading dash for an option, and a message has one line

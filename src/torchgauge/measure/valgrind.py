@@ -25,7 +25,7 @@ DUMPS = "TORCHGAUGE_CALLGRIND"
 # What a benchmark's own code may need. All else is left out: the size of the environment shifts the
 # stack, and with it a few counts.
 _KEPT = re.compile(
-    r"(PATH|HOME|USER|LANG|LC_\w+|TZ|TMPDIR|LD_LIBRARY_PATH|PYTHONPATH|VIRTUAL_ENV|CONDA_PREFIX|"
+    r"(PATH|HOME|USER|LANG|LC_\w+|TZ|TMPDIR|LD_LIBRARY_PATH|PYTHONPATH|PYTHONSAFEPATH|VIRTUAL_ENV|CONDA_PREFIX|"
     r"XDG_\w+|(ATEN|TORCH|DNNL|ONEDNN|TORCHGAUGE)_\w+|MKL_CBWR|PYTEST_\w+)"
 )
 _COSTS = tuple("0123456789+-*")

@@ -117,6 +117,21 @@ class PairLine(Struct, frozen=True, kw_only=True, tag="pair", tag_field="kind"):
         )
 
 
+class CountLine(Struct, frozen=True, kw_only=True, tag="count", tag_field="kind"):
+    """What one process of a side counted of a case. `side` is "base" or "head".
+
+    `values` is a value a call or, for instructions, the median of the process's blocks. `parts` says what a
+    call's count is made of.
+    """
+
+    side: str
+    process: int
+    case: str
+    metric: str
+    values: list[float]
+    parts: dict[str, float] = {}
+
+
 class AbFailure(Struct, frozen=True, kw_only=True, tag="failure", tag_field="kind"):
     """A case that a side could not measure. `side` is "base", "head" or "both"."""
 
@@ -189,6 +204,7 @@ class AbRun:
     pairs: list[PairLine] = field(default_factory=list)
     failures: list[AbFailure] = field(default_factory=list)
     skips: list[AbSkip] = field(default_factory=list)
+    counts: list[CountLine] = field(default_factory=list)
     comparisons: list[Comparison] = field(default_factory=list)
     """The worst verdicts first."""
     warnings: list[str] = field(default_factory=list)

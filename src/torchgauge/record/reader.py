@@ -8,14 +8,24 @@ from pathlib import Path
 import msgspec
 
 from torchgauge.record import jsonlines
-from torchgauge.record.ab import AB_SCHEMA, AbEnd, AbFailure, AbHeader, AbRun, AbSkip, Comparison, PairLine
+from torchgauge.record.ab import (
+    AB_SCHEMA,
+    AbEnd,
+    AbFailure,
+    AbHeader,
+    AbRun,
+    AbSkip,
+    Comparison,
+    CountLine,
+    PairLine,
+)
 from torchgauge.record.jsonlines import RecordError
 from torchgauge.record.schema import CEILING, SCHEMA, End, Failure, Header, Measurement, Run, Skip
 
 _first = msgspec.json.Decoder(Header)
 _decoder = msgspec.json.Decoder(Header | Measurement | Failure | Skip | End)
 _ab_first = msgspec.json.Decoder(AbHeader)
-_ab_decoder = msgspec.json.Decoder(PairLine | AbFailure | AbSkip | Comparison | AbEnd)
+_ab_decoder = msgspec.json.Decoder(PairLine | CountLine | AbFailure | AbSkip | Comparison | AbEnd)
 
 
 def read(path: Path | str) -> Run:
@@ -77,6 +87,8 @@ def read_ab(path: Path | str) -> AbRun:
         match line:
             case PairLine():
                 run.pairs.append(line)
+            case CountLine():
+                run.counts.append(line)
             case AbFailure():
                 run.failures.append(line)
             case AbSkip():

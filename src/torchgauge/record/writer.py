@@ -14,7 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from torchgauge.errors import TorchgaugeError
-from torchgauge.record.ab import AbEnd, AbFailure, AbHeader, AbSkip, Comparison, PairLine
+from torchgauge.record.ab import AbEnd, AbFailure, AbHeader, AbSkip, Comparison, CountLine, PairLine
 from torchgauge.record.schema import End, Failure, Header, Measurement, Skip
 
 try:
@@ -30,6 +30,7 @@ Line = (
     | End
     | AbHeader
     | PairLine
+    | CountLine
     | AbFailure
     | AbSkip
     | Comparison

@@ -16,14 +16,15 @@ from torchgauge.measure.ab.channel import Blocks, Channel, Finish, Finished, Hel
 from torchgauge.measure.ab.channel import Visit as Asked
 from torchgauge.measure.ab.pair import (
     CASE_SECONDS,
+    FEW_ROUNDS,
     LEAST_ROUNDS,
-    ROUNDS,
-    SHORT,
+    LONG_CASE_SECONDS,
+    MOST_ROUNDS,
     UNEVEN,
     Pair,
     Taken,
+    rounds,
     shared_loops,
-    turns,
 )
 from torchgauge.measure.ab.turns import BLOCK_SECONDS, Turns
 from torchgauge.measure.instruments import Visit
@@ -83,11 +84,17 @@ def test_both_sides_take_the_same_loops_and_no_block_is_much_longer_than_its_own
 
 @given(block=st.floats(1e-6, 100))
 def test_a_case_gets_its_time_in_rounds_and_long_blocks_get_few(block: float) -> None:
-    blocks, rounds = turns(block)
-    assert blocks == (2 if block <= SHORT else 1)
-    assert LEAST_ROUNDS <= rounds <= ROUNDS
-    if rounds > LEAST_ROUNDS:
-        assert 4 * blocks * rounds * block <= CASE_SECONDS
+    found = rounds(block)
+    assert LEAST_ROUNDS <= found <= MOST_ROUNDS
+    assert (
+        4 * block * found <= (CASE_SECONDS if found > FEW_ROUNDS else LONG_CASE_SECONDS)
+        or found == LEAST_ROUNDS
+    )
+
+
+@pytest.mark.parametrize(("block", "count"), [(2e-3, 24), (5e-3, 12), (20e-3, 12), (50e-3, 5), (1.0, 2)])
+def test_rounds_by_the_length_of_a_block(block: float, count: int) -> None:
+    assert rounds(block) == count
 
 
 def test_a_pair_alternates_the_sides_and_the_order_is_drawn() -> None:
@@ -126,5 +133,5 @@ def test_a_pair_alternates_the_sides_and_the_order_is_drawn() -> None:
     orders = ["".join(asked[place : place + 4]) for place in range(0, len(asked), 4)]
     assert orders == [one.order for one in taken.rounds]
     assert set(orders) == {"ABBA", "BAAB"}
-    assert len(taken.rounds) == ROUNDS
-    assert all(len(one.base) == len(one.head) == 4 for one in taken.rounds)
+    assert len(taken.rounds) == rounds(4e-3)
+    assert all(len(one.base) == len(one.head) == 2 for one in taken.rounds)

@@ -61,7 +61,12 @@ class Finish(Struct, frozen=True, tag=True):
 
 
 class Finished(Struct, frozen=True, tag=True):
-    """The benchmark came to its end, and its own checks passed."""
+    """The benchmark came to its end, and its own checks passed.
+
+    `poor` says why the conditions were too poor meanwhile (`torchgauge.measure.conditions`), if they were.
+    """
+
+    poor: str | None = None
 
 
 class Failed(Struct, frozen=True, tag=True):

@@ -21,7 +21,7 @@ from torchgauge.record.ab import AbFailure, AbSkip, PairLine
 from torchgauge.record.schema import Case
 
 # what these add to pytest would be measured, too
-_LEFT_OUT = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTHONHASHSEED", "PYTHONPATH")
+LEFT_OUT = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTHONHASHSEED", "PYTHONPATH")
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,10 @@ class Conductor:
         self._cases: dict[str, Case] = {CANARY.id: CANARY}
         self._pairs = 0
         self.timed_seconds = 0.0
+        self.visits = 0
+        """Cases measured in all pairs, the canary among them."""
+        self.poor: list[str] = []
+        """Of these, why the conditions were too poor, where they were."""
 
     def introduce(self) -> Cast:
         """Start both sides once, to see what they have.
@@ -125,6 +129,7 @@ class Conductor:
         """
         number, self._pairs = self._pairs, self._pairs + 1
         chance = random.Random(f"{self._request.seed}-{number}")
+        core = self._core(chance)
         hash_seed = chance.randrange(2**32)  # the same on both sides, another in each pair
         left = [CANARY.id, *chance.sample(list(cases), len(cases))]
         seen = Seen({}, {}, {})
@@ -134,6 +139,7 @@ class Conductor:
             try:
                 with pair(lambda name: self._start(name, hash_seed), chance) as met:
                     started = time.monotonic()
+                    met.keep_to(core)
                     while left:
                         self._measure_one(met, number, left, seen)
                         left.pop(0)
@@ -147,6 +153,12 @@ class Conductor:
         seen.start_seconds = time.monotonic() - begin - measuring
         seen.case_seconds = measuring / max(1, len(seen.ratios))
         return seen
+
+    def _core(self, chance: random.Random) -> int | None:
+        """Choose the core on which both sides of a pair take turns; None where they may use several."""
+        if self._request.threads != 1 or not hasattr(os, "sched_getaffinity"):
+            return None
+        return chance.choice(sorted(os.sched_getaffinity(0)))
 
     def _measure_one(self, met: Pair, number: int, left: Sequence[str], seen: Seen) -> None:
         key, following = left[0], left[1] if len(left) > 1 else None
@@ -162,7 +174,10 @@ class Conductor:
             method=taken.method,
             loops=taken.loops,
             rounds=taken.rounds,
+            conditions={} if taken.poor is None else {"poor": taken.poor},
         )
+        self.visits += 1
+        self.poor += [taken.poor] if taken.poor else []
         self._write(line)
         self.timed_seconds += line.timed_seconds
         seen.ratios[key] = line.log_ratio
@@ -176,7 +191,7 @@ class Conductor:
         return how
 
     def _start(self, name: str, hash_seed: int = 0, *, describe: bool = False) -> SideProcess:
-        kept = {key: value for key, value in os.environ.items() if key not in _LEFT_OUT}
+        kept = {key: value for key, value in os.environ.items() if key not in LEFT_OUT}
         variables = {**kept, **threads.variables(self._request.threads), "PYTHONHASHSEED": str(hash_seed)}
         side = self._sides[name]
         return SideProcess(

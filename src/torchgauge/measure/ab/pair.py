@@ -1,7 +1,8 @@
 """One pair: two fresh processes, one a side, that take turns case by case.
 
-In a round each side has two turns, in the order A B B A or B A A B, so that a drift of the machine falls on
-both alike. While one side measures the other waits for its turn, idle.
+In a round each side has two turns of one block, in the order A B B A or B A A B, so that a drift of the
+machine falls on both alike. While one side measures the other waits for its turn, idle. On one thread both
+take turns on one core: cores of a shared machine differ by tens of per cent, for seconds at a time.
 """
 
 from __future__ import annotations
@@ -28,12 +29,10 @@ from torchgauge.record.ab import Round
 
 STARTING = 120.0
 """Seconds beyond a side's patience that it may take to import torch and collect its benchmarks."""
-ROUNDS = 12
-LEAST_ROUNDS = 2
-CASE_SECONDS = 0.5
-"""What one pair gives a case, in timed blocks of both sides; more where a single call is long."""
-SHORT = 20e-3
-"""Seconds; longer blocks are timed one a turn and not two."""
+MOST_ROUNDS, FEW_ROUNDS, LEAST_ROUNDS = 24, 12, 2
+CASE_SECONDS, LONG_CASE_SECONDS = 0.25, 1.0
+"""What one pair gives a case, in timed blocks of both sides; and what it may take until it has had
+`FEW_ROUNDS`, where calls are long."""
 UNEVEN = 4
 """The most that the loops of one side may be of those that the other would choose."""
 
@@ -53,6 +52,8 @@ class Taken:
     loops: int
     method: str
     rounds: list[Round]
+    poor: str | None = None
+    """Why the conditions were too poor meanwhile, on either side."""
 
 
 class Pair:
@@ -62,6 +63,12 @@ class Pair:
         self._sides = base, head
         self._chance = chance
         self.hellos = base.receive(Hello, more=STARTING), head.receive(Hello, more=STARTING)
+
+    def keep_to(self, core: int | None) -> None:
+        """Keep both processes to one core; None for all that they may use."""
+        for side in self._sides:
+            if core is not None:
+                side.keep_to(core)
 
     def measure(self, case: str, following: str | None) -> Taken | NotTaken:
         """Measure a case on both sides.
@@ -88,21 +95,21 @@ class Pair:
             return _not_taken(one, other)
         loops = shared_loops(one.loops, other.loops)
         longest = max(said.seconds / said.loops for said in (one, other)) * loops
-        blocks, rounds = turns(longest)
-        taken = [self._round(loops, blocks, longest) for _ in range(rounds)]
+        taken = [self._round(loops, longest) for _ in range(rounds(longest))]
+        poor = None
         for side in self._sides:
             side.send(Finish())
-            side.receive(Finished)
-        return Taken(loops, one.method, taken)
+            poor = side.receive(Finished).poor or poor
+        return Taken(loops, one.method, taken, poor)
 
-    def _round(self, loops: int, blocks: int, longest: float) -> Round:
+    def _round(self, loops: int, longest: float) -> Round:
         base, head = self._sides
         order: Literal["ABBA", "BAAB"] = "ABBA" if self._chance.random() < 0.5 else "BAAB"
         seen: dict[str, list[float]] = {"A": [], "B": []}
         for turn in order:
             side = base if turn == "A" else head
-            side.send(Take(loops, blocks))
-            seen[turn] += side.receive(Blocks, more=20 * blocks * longest).seconds
+            side.send(Take(loops, 1))
+            seen[turn] += side.receive(Blocks, more=20 * longest).seconds
         return Round(order=order, base=seen["A"], head=seen["B"])
 
     def leave(self) -> None:
@@ -142,10 +149,10 @@ def shared_loops(base: int, head: int) -> int:
     return max(1, min(max(base, head), UNEVEN * min(base, head)))
 
 
-def turns(block: float) -> tuple[int, int]:
-    """Choose how many blocks a turn has, and how many rounds a case, by what a block takes in seconds."""
-    blocks = 2 if block <= SHORT else 1
-    return blocks, max(LEAST_ROUNDS, min(ROUNDS, int(CASE_SECONDS / (4 * blocks * block))))
+def rounds(block: float) -> int:
+    """Choose how many rounds a case has, by what one of its blocks takes in seconds."""
+    for_short, for_long = (int(seconds / (4 * block)) for seconds in (CASE_SECONDS, LONG_CASE_SECONDS))
+    return max(LEAST_ROUNDS, min(MOST_ROUNDS, max(for_short, min(FEW_ROUNDS, for_long))))
 
 
 def _not_taken(base: Ready | Skipped, head: Ready | Skipped) -> NotTaken:

@@ -65,6 +65,11 @@ class SideProcess:
         janitor.watch(self._process.pid)
         self._channel = Channel(ours)
 
+    def keep_to(self, core: int) -> None:
+        """Keep the process's main thread, and what it starts from now on, to one core."""
+        with contextlib.suppress(OSError):  # the core was taken from us meanwhile
+            os.sched_setaffinity(self._process.pid, {core})
+
     def send(self, message: Struct) -> None:
         """Say something.
 

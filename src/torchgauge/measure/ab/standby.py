@@ -7,6 +7,7 @@ when it says Hello; nothing is measured before it is told to.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -33,13 +34,14 @@ from torchgauge.measure.ab.channel import (
 from torchgauge.measure.ab.turns import Turns
 from torchgauge.measure.budget import BUDGETS
 from torchgauge.measure.collect import CASE, Collection
+from torchgauge.measure.instruments import Observation
 from torchgauge.measure.instruments import Visit as Look
 from torchgauge.measure.schedule import Share
 from torchgauge.measure.subject import Subject
 from torchgauge.measure.visits import Visits
 from torchgauge.measure.worker import loader
 from torchgauge.plugin import COLLECTION, VISITS
-from torchgauge.record import Case
+from torchgauge.record import Case, Work
 
 NOTHING = Share(0.0, 0.0, 0.0)
 
@@ -52,9 +54,16 @@ class Answers:
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
 
-    def measured(self, *_: object) -> None:
+    def measured(
+        self, _case: Case, _round: int, _instrument: str, _work: Work, seen: list[Observation], /
+    ) -> None:
         """The benchmark came to its end."""
-        self._channel.send(Finished())
+        self.finished(seen)
+
+    def finished(self, seen: list[Observation]) -> None:
+        """Say so, and under which conditions."""
+        poor = next((str(one.conditions["poor"]) for one in seen if one.conditions.get("poor")), None)
+        self._channel.send(Finished(poor))
 
     def failed(self, _case: Case, stage: str, error: str, message: str, /) -> None:
         """The benchmark raised."""
@@ -117,11 +126,12 @@ class Standby:
         places = {key: self._place(item) for key, item in items.items()} if self._describe else {}
         self._channel.send(Hello(found, self._collection.broken_files, described, places))
         turns = Turns(self._channel)
-        self._visits.begin(Answers(self._channel), turns)
+        answers = Answers(self._channel)
+        self._visits.begin(answers, turns)
         while isinstance(order := self._channel.receive(Visit, Leave), Visit):
             if order.case == CANARY.id:
-                turns.observe(canary(), Look(CANARY.id, CANARY.device, first=False, seconds=0.0))
-                self._channel.send(Finished())
+                _, seen = turns.observe(canary(), Look(CANARY.id, CANARY.device, first=False, seconds=0.0))
+                answers.finished(seen)
                 continue
             following = items.get(order.following or "")
             self._visits.visit(items[order.case], following, 0, NOTHING, last=True)
@@ -148,17 +158,19 @@ def canary() -> Subject:
     return Subject(work)
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str]) -> NoReturn:
     """Run the session; see the module for the arguments."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the conductor's to handle
     number, describe, *rest = arguments
     channel = Channel(socket.socket(fileno=int(number)))
     standby = Standby(channel, describe=describe == "1")
-    try:
-        return int(pytest.main([*loader(), *rest], plugins=[standby]))
-    except GoneError:
-        os._exit(1)
+    code = 1
+    with contextlib.suppress(GoneError):
+        code = int(pytest.main([*loader(), *rest], plugins=[standby]))
+    sys.stdout.flush()
+    # the session and its fixtures are at their end; taking a whole torch apart would cost a second
+    os._exit(code)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(sys.argv[1:])

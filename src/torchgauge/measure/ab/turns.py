@@ -11,11 +11,13 @@ from typing import Any
 from torchgauge.measure import device
 from torchgauge.measure.ab.channel import Blocks, Channel, Finish, Ready, Take
 from torchgauge.measure.clock import Clock, HostClock
+from torchgauge.measure.conditions import poor
 from torchgauge.measure.instruments import Observation, Visit
 from torchgauge.measure.sampler import calibrate, garbage_collection_off
 from torchgauge.measure.subject import Subject, kept
+from torchgauge.measure.telemetry import Telemetry
 
-BLOCK_SECONDS = 4e-3
+BLOCK_SECONDS = 2e-3
 """Long against what a turn costs, the change of process on the core; short against the machine's drift."""
 WARM_UP = 3
 
@@ -28,6 +30,7 @@ class Turns:
     def __init__(self, channel: Channel, host: Clock | None = None) -> None:
         self._channel = channel
         self._host: Clock = host or HostClock()
+        self._telemetry = Telemetry()
         self._clocks: dict[str, Clock] = {}
 
     def observe(self, subject: Subject, visit: Visit) -> tuple[Any, list[Observation]]:
@@ -38,13 +41,17 @@ class Turns:
         with garbage_collection_off():
             loops = calibrate(subject, clock, target=BLOCK_SECONDS)
             took = min(clock.time(subject.block(loops)).seconds for _ in range(WARM_UP))
+            before = self._telemetry.snapshot(visit.device)
             self._channel.send(Ready(loops, took, clock.method))
             while isinstance(order := self._channel.receive(Take, Finish), Take):
                 loops = order.loops
                 seconds = [clock.time(subject.block(loops)).seconds / loops for _ in range(order.count)]
                 taken += seconds
                 self._channel.send(Blocks(seconds))
-        return result(), [Observation(clock.metric, "s", clock.method, taken or [took / loops], loops)]
+            after = self._telemetry.snapshot(visit.device)
+        seen = Observation(clock.metric, "s", clock.method, taken or [took / loops], loops)
+        seen.conditions["poor"] = poor(before, after, in_turns=True)
+        return result(), [seen]
 
     def _clock(self, visit: Visit, call: Callable[[], Callable[[], object]]) -> Clock:
         if visit.device == "cpu":

@@ -95,7 +95,23 @@ def notes(run: AbRun) -> list[str]:
         )
     elif unclear:
         lines.append("INCONCLUSIVE: there were too few pairs to find anything; allow more --minutes")
+    lines += disagreements(run)
     return [*lines, *map(plain, (*run.warnings, *(run.end.notes if run.end else ())))]
+
+
+def disagreements(run: AbRun) -> list[str]:
+    """Name the cases of which time and counts say different things."""
+    by_case: dict[str, dict[str, Verdict]] = {}
+    for one in run.comparisons:
+        by_case.setdefault(one.case, {})[one.metric] = one.verdict
+    clear = (Verdict.REGRESSED, Verdict.IMPROVED, Verdict.EQUIVALENT)
+    lines = []
+    for key, said in by_case.items():
+        told = {metric: verdict for metric, verdict in said.items() if verdict in clear}
+        if "time" in told and len(set(told.values())) > 1:
+            words = ", ".join(f"{metric} {verdict}" for metric, verdict in told.items())
+            lines.append(plain(f"{case('', key)}: its metrics disagree: {words}"))
+    return lines
 
 
 def remarks(one: Comparison) -> str:
@@ -148,6 +164,7 @@ def reproduce(run: AbRun) -> str:
         ("--bench-from", config.bench_from, "head"),
         ("--budget", config.budget, "quick"),
         ("--threads", str(config.threads), "1"),
+        ("--metric", ",".join(config.metrics), "time"),
         ("--minutes", f"{config.minutes:g}", "5"),
         ("--seed", str(config.seed), None),
     )

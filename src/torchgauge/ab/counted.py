@@ -1,0 +1,56 @@
+"""The counted part of a comparison: each side by itself, and its counts held against the other's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from torchgauge.analysis.gate.exact import COUNTS, INSTRUCTIONS_FLOOR, compare_counts
+from torchgauge.measure.ab import counting
+from torchgauge.measure.ab.conductor import Request
+from torchgauge.measure.sides import Side
+from torchgauge.record.ab import AbFailure, Comparison, CountLine, Verdict
+
+FLOORS = dict.fromkeys(COUNTS, 0.0) | {"instructions": INSTRUCTIONS_FLOOR}
+
+
+def counted(
+    base: Side,
+    head: Side,
+    request: Request,
+    metric: str,
+    write: Callable[[CountLine | AbFailure], None],
+    say: Callable[[str], None],
+) -> list[Comparison]:
+    """Count both sides and compare.
+
+    Args:
+        base: what head is compared with.
+        head: what is judged.
+        request: what both count.
+        metric: "counts" or "instructions".
+        write: takes each line of the file.
+        say: tells the user one line.
+
+    Raises:
+        TorchgaugeError: a side can't be counted, or the file can't be written.
+
+    """
+    seen: dict[str, list[CountLine]] = {"base": [], "head": []}
+    failed: dict[str, str] = {}
+    for process in range(counting.PROCESSES[metric]):
+        for name, side in (("base", base), ("head", head)):
+            say(f"counting {metric} of {side.where}, {process + 1} of {counting.PROCESSES[metric]}")
+            lines, failures = counting.count(side, name, request, metric, process)
+            for line in lines:
+                write(line)
+            for failure in failures:
+                write(failure)
+            seen[name] += lines
+            failed |= {one.case: f"{side.where}: {one.stage}: {one.error}: {one.message}" for one in failures}
+    found = compare_counts(seen["base"], seen["head"], FLOORS)
+    return [*(one for one in found if one.case not in failed), *_errors(failed, metric)]
+
+
+def _errors(failed: dict[str, str], metric: str) -> Iterator[Comparison]:
+    for case, why in failed.items():
+        yield Comparison(case=case, metric=metric, verdict=Verdict.ERROR, notes=[why])

@@ -1,0 +1,49 @@
+"""What A/A runs said of this machine, kept for later comparisons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from torchgauge import __version__
+from torchgauge.analysis.gate import Design, floor_from
+from torchgauge.analysis.gate.noise import MachineNoise
+from torchgauge.files import replace
+from torchgauge.record.noise import NOISE_SCHEMA, Noise, noise_path, read_noise
+from torchgauge.record.schema import Environment
+
+
+def keep_noise(noise: MachineNoise, results: Path) -> Path:
+    """Store it in the folder of results, in the place of what was there of this machine.
+
+    Raises:
+        TorchgaugeError: it can't be written.
+
+    """
+    path = noise_path(results, noise.machine_key)
+    kept = Noise(
+        schema=NOISE_SCHEMA,
+        machine_key=noise.machine_key,
+        torchgauge=__version__,
+        finished=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        runs=noise.runs - noise.invalid,
+        alarms=noise.alarms,
+        log_ratios={case: list(some) for case, some in noise.log_ratios.items()},
+    )
+    replace(path, msgspec.json.encode(kept) + b"\n", "--results")
+    return path
+
+
+def known_floors(results: Path, environment: Environment | None, design: Design) -> Mapping[str, float]:
+    """Find the floors of this machine's cases, as shares; none where there were no A/A runs of it.
+
+    Raises:
+        TorchgaugeError: the file that is there can't be read.
+
+    """
+    if environment is None or not (path := noise_path(results, environment.machine_key)).exists():
+        return {}
+    return {case: floor_from(some, design) for case, some in read_noise(path).log_ratios.items()}

@@ -1,0 +1,102 @@
+"""The timed pairs of a comparison, one after another, and what the gate's rules make of them."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
+from torchgauge.analysis import gate
+from torchgauge.analysis.gate import Comparison, Cost, State, Verdict
+from torchgauge.measure.ab.channel import CANARY
+from torchgauge.measure.ab.conductor import Cast, Conductor
+
+COST = Cost(start=4.0, case=0.7)
+"""What a pair takes, before one was measured."""
+
+
+class Course:
+    """The pairs of one comparison.
+
+    Args:
+        conductor: measures them.
+        state: of the rules, at their beginning.
+        say: tells the user one line.
+
+    """
+
+    def __init__(self, conductor: Conductor, state: State, say: Callable[[str], None]) -> None:
+        self._conductor = conductor
+        self._state = state
+        self._say = say
+        self._cost = COST
+        self._left_out: set[str] = set()
+        self._why: dict[str, str] = {}
+        self._spent: list[tuple[float, float]] = []
+        self.pairs = 0
+        self.canary: list[float] = []
+
+    def run(self, until: float) -> None:
+        """Measure what the rules ask for until they ask for nothing more.
+
+        Args:
+            until: when the time is up, by `time.monotonic`.
+
+        """
+        while batch := gate.plan(self._state, until - time.monotonic(), self._cost):
+            ratios: dict[str, list[float]] = defaultdict(list)
+            cases = list(batch.cases)
+            for turn in range(batch.pairs):
+                left = max(0.0, until - time.monotonic())
+                if left < self._cost.pair(len(cases)):
+                    break  # the pairs took longer than those before: the time is up, whatever they showed
+                self._say(
+                    f"pair {self.pairs + 1}: {len(cases)} cases ({turn + 1} of {batch.pairs}), "
+                    f"at most {int(left) // 60}:{int(left) % 60:02d} left"
+                )
+                cases = self._one_pair(cases, ratios)
+                if not cases:
+                    break
+            self._state = gate.take(self._state, ratios)
+
+    def _one_pair(self, cases: list[str], ratios: dict[str, list[float]]) -> list[str]:
+        """Measure one pair; give the cases that can go on."""
+        seen = self._conductor.measure(cases)
+        self.pairs += 1
+        self._spent.append((seen.start_seconds, seen.case_seconds))
+        starts, each = zip(*self._spent, strict=True)
+        self._cost = Cost(sum(starts) / len(starts), max(1e-3, sum(each) / len(each)))
+        for case, ratio in seen.ratios.items():
+            (self.canary if case == CANARY.id else ratios[case]).append(ratio)
+        for case, how in seen.failed.items():
+            self._settle(case, Verdict.ERROR, how)
+        for case, what in seen.skipped.items():
+            self._settle(case, Verdict.MISSING, f"skipped by {what.side}: {what.reason}")
+            if what.side == "both":
+                self._left_out.add(case)
+        return [case for case in cases if case not in seen.failed and case not in seen.skipped]
+
+    def _settle(self, case: str, verdict: Verdict, why: str) -> None:
+        self._why[case] = why
+        if case in self._state.ratios:  # the canary is no case
+            self._state = gate.fail(self._state, case, verdict)
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Cases that neither side measures here, and why."""
+        return {case: self._why[case] for case in self._left_out}
+
+    def comparisons(self, cast: Cast) -> list[Comparison]:
+        """Say what was found; a case that neither side measures here is left out."""
+        found = [
+            replace(one, notes=[self._why[one.case]]) if one.case in self._why else one
+            for one in gate.comparisons(self._state)
+            if one.case not in self._left_out
+        ]
+        found += [
+            Comparison(case=case, metric="time", verdict=Verdict.MISSING, notes=[f"only {side} has it"])
+            for case, side in cast.only.items()
+        ]
+        return found

@@ -1,0 +1,105 @@
+"""What A/A runs say of a machine: how far noise reaches in each case, and how often the gate alarms."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import stdev
+
+from torchgauge.analysis.gate.design import Design
+from torchgauge.analysis.gate.floor import floor_from
+from torchgauge.analysis.randomization import clopper_pearson, p_above, p_uniform
+from torchgauge.errors import TorchgaugeError
+from torchgauge.record.ab import AbRun, Verdict
+
+NAMED = (Verdict.REGRESSED, Verdict.IMPROVED)
+
+
+@dataclass(frozen=True)
+class CaseNoise:
+    """One case. `spread` is the standard deviation of a pair's log ratio, None from fewer than two."""
+
+    case: str
+    pairs: int
+    spread: float | None
+    floor: float
+
+
+@dataclass(frozen=True)
+class MachineNoise:
+    """What the runs of one machine said."""
+
+    machine_key: str
+    runs: int
+    invalid: int
+    """Runs that said of themselves that they don't count."""
+    alarms: int
+    alarms_at_most: float
+    """The upper end of the 95 % interval of the share of runs that alarm (Clopper and Pearson)."""
+    named: tuple[tuple[str, Verdict], ...]
+    """What the alarms were."""
+    unclear: float
+    """Share of the verdicts that were INCONCLUSIVE."""
+    cases: tuple[CaseNoise, ...]
+    p_values: tuple[float, ...]
+    """Of "head is not slower", of each case in each run, from all its pairs."""
+    p_uniform: float
+    """Of "small p-values are no more frequent than they ought to be"; as if they were independent."""
+    log_ratios: Mapping[str, Sequence[float]]
+
+
+def machine_noise(runs: Sequence[AbRun], design: Design) -> MachineNoise:
+    """Summarize A/A runs of one machine.
+
+    Args:
+        runs: complete ones.
+        design: of the runs that floors are wanted for.
+
+    Raises:
+        TorchgaugeError: there is none, one compared two different things, or they are of several machines.
+
+    """
+    if not runs:
+        raise TorchgaugeError("there is no A/A run; measure some with: torchgauge aa")
+    keys = {_machine_key(run) for run in runs}
+    if len(keys) > 1:
+        raise TorchgaugeError("these A/A runs are of several machines; name those of one")
+    log_ratios: dict[str, list[float]] = defaultdict(list)
+    p_values = []
+    for run in runs:
+        mine: dict[str, list[float]] = defaultdict(list)
+        for line in run.pairs:
+            mine[line.case.id].append(line.log_ratio)
+        for case, some in mine.items():
+            log_ratios[case] += some
+            p_values.append(p_above(some))
+    valid = [run for run in runs if run.end and run.end.verdict is not Verdict.INVALID]
+    named = [[(one.case, one.verdict) for one in run.comparisons if one.verdict in NAMED] for run in valid]
+    alarms = sum(map(bool, named))
+    verdicts = [one.verdict for run in valid for one in run.comparisons]
+    return MachineNoise(
+        machine_key=keys.pop(),
+        runs=len(runs),
+        invalid=len(runs) - len(valid),
+        alarms=alarms,
+        alarms_at_most=clopper_pearson(alarms, len(valid))[1] if valid else 1.0,
+        named=tuple(one for some in named for one in some),
+        unclear=verdicts.count(Verdict.INCONCLUSIVE) / max(1, len(verdicts)),
+        cases=tuple(
+            CaseNoise(case, len(some), stdev(some) if len(some) > 1 else None, floor_from(some, design))
+            for case, some in sorted(log_ratios.items())
+        ),
+        p_values=tuple(p_values),
+        p_uniform=p_uniform(p_values),
+        log_ratios=dict(log_ratios),
+    )
+
+
+def _machine_key(run: AbRun) -> str:
+    base, head = run.header.base, run.header.head
+    if (base.spec, base.revision, base.dirty) != (head.spec, head.revision, head.dirty):
+        raise TorchgaugeError(f"{run.path}: is no A/A run: base is {base.spec}, head {head.spec}")
+    if run.end is None or run.end.interrupted:
+        raise TorchgaugeError(f"{run.path}: was interrupted; leave it out")
+    return head.environment.machine_key if head.environment else ""

@@ -1,0 +1,106 @@
+"""What a side's calls are made of, counted: a run of the side by itself, since counts need no turns."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+from torchgauge.errors import TorchgaugeError
+from torchgauge.measure import janitor, threads, valgrind
+from torchgauge.measure.ab.conductor import LEFT_OUT, Request
+from torchgauge.measure.reasons import printable
+from torchgauge.measure.sides import Side
+from torchgauge.record import Run, read
+from torchgauge.record.ab import AbFailure, CountLine
+
+INSTRUMENTS = {"counts": "profile", "instructions": "instructions"}
+"""What looks, by what is asked for."""
+PROCESSES = {"counts": 1, "instructions": 2}
+"""Fresh processes of each side."""
+_MAIN = "import sys; from torchgauge.cli import main; sys.exit(main())"
+_PROFILED = ("operators", "copies", "allocations", "kernels", "launches", "synchronizations")
+
+
+def lacking(metric: str) -> str | None:
+    """Give the reason, and the cure, why something can't be counted on this machine; None where it can."""
+    return valgrind.missing() if metric == "instructions" else None
+
+
+def count(
+    side: Side, name: str, request: Request, metric: str, process: int
+) -> tuple[list[CountLine], list[AbFailure]]:
+    """Count a side's cases once.
+
+    Args:
+        side: the side.
+        name: "base" or "head".
+        request: what is to be counted.
+        metric: "counts" or "instructions".
+        process: which of its processes this is, from 0.
+
+    Raises:
+        TorchgaugeError: the side can't be measured; says why.
+
+    """
+    folder = side.gauge.parent / f"{name}-{metric}-{process}"
+    done = janitor.run(_command(side, request, metric, folder), side.root, _variables(side, request.threads))
+    files = sorted(folder.glob("*.jsonl"))
+    if done.returncode not in (0, 1) or not files:
+        raise TorchgaugeError(f"{side.where}: {_last_line(done)}")
+    run = read(files[0])
+    return lines(run, name, metric, process), [
+        AbFailure(
+            case=one.case.id,
+            side=name,
+            stage=one.stage,
+            error=one.error,
+            message=one.message,
+        )
+        for one in run.failures
+    ]
+
+
+def lines(run: Run, name: str, metric: str, process: int) -> list[CountLine]:
+    """Take from a run what was counted of each case."""
+    wanted = ("instructions",) if metric == "instructions" else _PROFILED
+    return [
+        CountLine(
+            side=name,
+            process=process,
+            case=line.case.id,
+            metric=line.metric,
+            values=[median(line.samples)] if metric == "instructions" else line.samples,
+            parts={part.name: part.value for part in line.parts},
+        )
+        for line in run.measurements
+        if line.metric in wanted and line.samples
+    ]
+
+
+def _command(side: Side, request: Request, metric: str, folder: Path) -> Sequence[str | Path]:
+    words: list[str | Path] = [side.python, "-c", _MAIN, "run", *request.paths, "--results", folder]
+    words += ["--instruments", INSTRUMENTS[metric], "--rounds", "1", "--seed", "0", "--no-ceilings"]
+    words += ["--device", request.device, "--budget", request.budget]
+    for option, value in (
+        ("--dtype", request.dtype),
+        ("--threads", None if request.threads is None else str(request.threads)),
+        ("-k", request.keyword),
+    ):
+        words += [] if value is None else [option, value]
+    return [*words, "--", *request.pytest_args] if request.pytest_args else words
+
+
+def _variables(side: Side, count: int | None) -> dict[str, str]:
+    kept = {key: value for key, value in os.environ.items() if key not in LEFT_OUT}
+    kept |= threads.variables(count)
+    # the working directory is head's: its packages must not come before the side's own
+    return kept | {"PYTHONPATH": side.pythonpath(""), "PYTHONSAFEPATH": "1", "PYTHONHASHSEED": "0"}
+
+
+def _last_line(done: subprocess.CompletedProcess[bytes]) -> str:
+    said = [line for line in done.stderr.decode("utf-8", "replace").splitlines() if line.strip()]
+    told = said[-1].removeprefix("torchgauge: error: ") if said else f"it ended with {done.returncode}"
+    return printable(told)

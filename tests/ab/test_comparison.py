@@ -1,0 +1,227 @@
+"""From sides to a file with verdicts, with pairs that never took place."""
+
+from __future__ import annotations
+
+import math
+import random
+from datetime import date
+from pathlib import Path
+from typing import ClassVar
+
+import msgspec
+import pytest
+
+from compared import header
+from torchgauge.ab import Plan, compare, keep_noise, known_floors
+from torchgauge.analysis.gate import Design
+from torchgauge.analysis.gate.acceptance import Accepted
+from torchgauge.analysis.gate.noise import MachineNoise
+from torchgauge.errors import TorchgaugeError
+from torchgauge.measure.ab.channel import CANARY, Hello
+from torchgauge.measure.ab.conductor import Cast, Request, Seen
+from torchgauge.measure.ab.pair import NotTaken
+from torchgauge.measure.sides import Side, Spec
+from torchgauge.record import Case, read_ab
+from torchgauge.record.ab import AbRun, Verdict
+
+CASES = {name: Case(id=name, group="g", name=name, device="cpu", dtype=None) for name in "abcd"}
+ENVIRONMENT = header().head.environment
+
+
+class FakeConductor:
+    """Gives pairs whose truth is known. What it is to give is set on the class."""
+
+    effects: ClassVar[dict[str, float]] = {}
+    spread = 0.004
+    only: ClassVar[dict[str, str]] = {}
+    skipped: ClassVar[dict[str, NotTaken]] = {}
+    failed: ClassVar[dict[str, str]] = {}
+    gloom: ClassVar[list[str]] = []
+    ends_after = 10**9
+
+    def __init__(self, base: Side, head: Side, request: Request, say: object) -> None:
+        self._chance = random.Random(request.seed)
+        self.timed_seconds = 0.0
+        self.visits, self.poor = 10, self.gloom
+        self._pairs = 0
+
+    def introduce(self) -> Cast:
+        hello = Hello(list(CASES.values()), [("bench_x.py", "ImportError: x")], ENVIRONMENT)
+        return Cast(CASES, self.only, Hello([], [], ENVIRONMENT), hello)
+
+    def begin(self, cast: Cast, write: object) -> None:
+        pass
+
+    def measure(self, cases: list[str]) -> Seen:
+        self._pairs += 1
+        if self._pairs > self.ends_after:
+            raise KeyboardInterrupt
+        self.timed_seconds += 1.0
+        failed = {case: how for case, how in self.failed.items() if case in cases}
+        skipped = {case: what for case, what in self.skipped.items() if case in cases}
+        ratios = {
+            case: math.log1p(self.effects.get(case, 0.0)) + self._chance.gauss(0, self.spread)
+            for case in [CANARY.id, *cases]
+            if case not in failed and case not in skipped
+        }
+        return Seen(ratios, failed, skipped, start_seconds=5.0, case_seconds=0.7)
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> type[FakeConductor]:
+    class Fresh(FakeConductor):
+        pass
+
+    monkeypatch.setattr("torchgauge.ab.comparison.Conductor", Fresh)
+    return Fresh
+
+
+@pytest.fixture
+def sides(tmp_path: Path) -> tuple[Side, Side]:
+    def side(name: str) -> Side:
+        return Side(Spec("here"), Path("python"), (), tmp_path, "a" * 40, False, name, tmp_path)
+
+    return side("base"), side("head")
+
+
+@pytest.fixture
+def run(fake, sides, tmp_path):
+    def made(**plan) -> AbRun:
+        return compare(*sides, Request(["bench"], seed=1), Plan(**plan), tmp_path, lambda _: None)
+
+    return made
+
+
+def verdicts(run: AbRun) -> dict[str, Verdict]:
+    return {one.case: one.verdict for one in run.comparisons}
+
+
+def test_what_became_slower_and_faster_is_named_the_worst_first(fake, run) -> None:
+    fake.effects = {"b": 0.05, "d": -0.1}
+    found = run()
+    assert verdicts(found) == {
+        "b": Verdict.REGRESSED,
+        "d": Verdict.IMPROVED,
+        "a": Verdict.EQUIVALENT,
+        "c": Verdict.EQUIVALENT,
+    }
+    assert next(iter(verdicts(found))) == "b"
+    assert found.end is not None
+    assert found.end.verdict is Verdict.REGRESSED
+    assert "head, bench_x.py: ImportError: x" in found.end.notes
+
+
+def test_where_the_canary_differs_the_run_is_invalid_whatever_the_cases_say(fake, run) -> None:
+    fake.effects = {CANARY.id: 0.05, "a": 0.05}
+    found = run()
+    assert verdicts(found)["a"] is Verdict.REGRESSED
+    assert found.end is not None
+    assert found.end.verdict is Verdict.INVALID
+    assert "canary" in (found.end.disturbed or "")
+
+
+@pytest.mark.parametrize(("poor", "verdict"), [(5, Verdict.EQUIVALENT), (6, Verdict.INVALID)])
+def test_where_conditions_were_mostly_poor_the_run_is_invalid(fake, run, poor: int, verdict: Verdict) -> None:
+    fake.gloom = ["throttled: the quota was used up"] * poor
+    found = run()
+    assert found.end is not None
+    assert found.end.verdict is verdict
+    if verdict is Verdict.INVALID:
+        assert found.end.disturbed == (
+            "conditions were too poor in 60% of what was measured: throttled: the quota was used up"
+        )
+
+
+def test_a_case_that_fails_is_an_error_with_its_reason_and_the_others_go_on(fake, run) -> None:
+    fake.failed = {"a": "head: check: AssertionError: wrong"}
+    found = run()
+    assert verdicts(found)["a"] is Verdict.ERROR
+    assert found.comparisons[0].notes == ["head: check: AssertionError: wrong"]
+    assert verdicts(found)["b"] is Verdict.EQUIVALENT
+
+
+def test_a_case_of_one_side_is_missing_and_one_that_neither_measures_is_left_out(fake, run) -> None:
+    fake.only = {"old": "base"}
+    fake.skipped = {"a": NotTaken("both", "on cuda only"), "b": NotTaken("head", "not here")}
+    found = run()
+    assert verdicts(found) == {
+        "old": Verdict.MISSING,
+        "b": Verdict.MISSING,
+        "c": Verdict.EQUIVALENT,
+        "d": Verdict.EQUIVALENT,
+    }
+    notes = {one.case: one.notes for one in found.comparisons}
+    assert (notes["old"], notes["b"]) == (["only base has it"], ["skipped by head: not here"])
+
+
+def test_where_nothing_is_measured_on_either_side_that_is_said(fake, run) -> None:
+    fake.skipped = dict.fromkeys(CASES, NotTaken("both", "on cuda only"))
+    with pytest.raises(TorchgaugeError, match="nothing was compared: skipped by both: on cuda only"):
+        run()
+
+
+def test_a_run_that_is_interrupted_keeps_its_file_and_says_so(fake, run, tmp_path: Path) -> None:
+    fake.ends_after = 2
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    (path,) = tmp_path.glob("*.ab.jsonl")
+    left = read_ab(path)
+    assert left.end is not None
+    assert (left.end.interrupted, left.end.verdict, left.end.timed_seconds) == (True, None, 2.0)
+
+
+def test_an_accepted_regression_is_marked_and_leaves_the_run_green(fake, run) -> None:
+    fake.effects = {"b": 0.05}
+    entry = Accepted(case="b", reason="worth it", expires=date(9999, 1, 1))
+    found = run(accepted=[entry])
+    assert found.comparisons[0].accepted == "worth it (until 9999-01-01)"
+    assert found.end is not None
+    assert found.end.verdict is Verdict.EQUIVALENT
+
+
+def test_too_little_time_is_refused_before_anything_is_measured(fake, run, tmp_path: Path) -> None:
+    fake.ends_after = 0
+    with pytest.raises(
+        TorchgaugeError, match=r"no regression can be confirmed among 4 cases in 0\.5 minutes"
+    ):
+        run(minutes=0.5)
+    assert not list(tmp_path.glob("*.jsonl"))
+
+
+def test_counts_that_can_not_be_had_here_are_refused_at_the_start(fake, run, monkeypatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(TorchgaugeError, match="valgrind"):
+        run(metrics=["time", "instructions"])
+
+
+def test_floors_of_this_machines_a_a_runs_are_used(fake, run, tmp_path: Path) -> None:
+    chance = random.Random(1)
+    assert ENVIRONMENT is not None
+    noise = MachineNoise(
+        machine_key=ENVIRONMENT.machine_key,
+        runs=3,
+        invalid=0,
+        alarms=0,
+        alarms_at_most=1.0,
+        named=(),
+        unclear=0.0,
+        cases=(),
+        p_values=(),
+        p_uniform=1.0,
+        log_ratios={"a": [chance.gauss(0, 0.05) for _ in range(60)], "b": [0.0] * 60},
+    )
+    path = keep_noise(noise, tmp_path)
+    assert path.name == f"aa_{ENVIRONMENT.machine_key}.json"
+    floors = known_floors(tmp_path, ENVIRONMENT, Design())
+    assert floors["a"] > 0.02
+    assert floors["b"] == 0.01
+    assert {one.case: one.floor for one in run().comparisons} == {"c": 0.01, "d": 0.01} | floors
+    other = msgspec.structs.replace(ENVIRONMENT, machine_key="f" * 16)
+    assert known_floors(tmp_path, other, Design()) == {}
+
+
+def test_a_damaged_file_of_floors_is_told_and_names_the_cure(fake, run, tmp_path: Path) -> None:
+    assert ENVIRONMENT is not None
+    (tmp_path / f"aa_{ENVIRONMENT.machine_key}.json").write_text("{")
+    with pytest.raises(TorchgaugeError, match=r"no file of torchgauge aa.*measure anew"):
+        run()

@@ -1,0 +1,56 @@
+"""Counting a side with a real process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from torchgauge.errors import TorchgaugeError
+from torchgauge.measure.ab import counting
+from torchgauge.measure.ab.conductor import Request
+from torchgauge.measure.sides import Spec, prepared
+
+BENCH = """
+import torch
+
+def bench_product(gauge):
+    gauge(torch.mm, torch.ones(2, 2), torch.ones(2, 2))
+
+def bench_wrong(gauge):
+    gauge(torch.mm, torch.ones(2, 2), torch.ones(3, 3))
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench" / "bench_x.py").write_text(BENCH)
+    return tmp_path
+
+
+def test_a_sides_operators_are_counted_in_a_process_of_its_own(folder: Path) -> None:
+    here = Spec("here")
+    with prepared(here, here, repository=folder, source=None, bench_from="head") as (side, _):
+        lines, failures = counting.count(side, "base", Request(["bench"]), "counts", 0)
+    counted = {line.metric: line for line in lines}
+    assert counted["operators"].parts["aten::mm"] == 1.0
+    assert set(counted["operators"].values) == {sum(counted["operators"].parts.values())}
+    assert counted["allocations"].parts == {"16 B": 1.0}
+    assert [(one.side, one.case, one.stage) for one in failures] == [("base", "x/wrong[cpu]", "measure")]
+
+
+def test_a_side_that_can_not_be_counted_is_told_in_one_line(folder: Path) -> None:
+    here = Spec("here")
+    request = Request(["bench"], keyword="nothing")
+    with (
+        prepared(here, here, repository=folder, source=None, bench_from="head") as (side, _),
+        pytest.raises(TorchgaugeError, match=r"^base \(here\): -k 'nothing' matches none of 2 benchmarks"),
+    ):
+        counting.count(side, "base", request, "counts", 0)
+
+
+def test_instructions_without_valgrind_are_refused_with_the_cure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert "install your system's package valgrind" in (counting.lacking("instructions") or "")
+    assert counting.lacking("counts") is None
