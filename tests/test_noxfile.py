@@ -17,7 +17,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = [
-    "bench", "bench-cpu", "bench-gpu", "profile", "instructions", "report", "lint", "tests", "validate",
+    "bench", "bench-cpu", "bench-gpu", "profile", "instructions", "regress", "aa", "report", "lint", "tests",
+    "validate",
 ]  # fmt: skip
 LEFT_OUT = ("PYTHONPATH", "VIRTUAL_ENV")
 
@@ -122,6 +123,14 @@ def test_an_unknown_session_is_one_line_and_exit_code_2(project: Path) -> None:
     assert done.returncode == 2
     assert done.stderr.splitlines() == [f"no session 'benhc': there are {', '.join(NAMES)}"]
     assert not (project / ".nox").exists()  # lint is not begun either
+
+
+def test_regress_without_a_base_is_one_line_with_the_cure_and_installs_nothing(project: Path) -> None:
+    done = start(project, "-s", "regress", "--", "-k", "matmul")
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert "say what to compare with: -s regress -- --base main" in line
+    assert not (project / ".nox").exists()
 
 
 @no_driver
