@@ -51,7 +51,8 @@ def headline(run: AbRun) -> str:
     parts = [f"{counts[kind]} {_PHRASES[kind]}" for kind in Verdict if counts[kind]]
     accepted = len(run.comparisons) - counts.total()
     parts += [f"{accepted} slower and accepted"] if accepted else []
-    return f"{said}: of {count(len(run.comparisons), 'case')} {', '.join(parts)}"
+    noun = "case" if len({one.metric for one in run.comparisons}) == 1 else "comparison"
+    return f"{said}: of {count(len(run.comparisons), noun)} {', '.join(parts)}"
 
 
 def _why_invalid(run: AbRun) -> str:
@@ -75,6 +76,8 @@ def effort(run: AbRun) -> str:
     if run.end is None:
         return f"{count(len({line.pair for line in run.pairs}), 'pair')} of processes"
     wall = run.end.wall_seconds
+    if not run.end.pairs:
+        return f"counted in {wall:.0f} s"
     share = run.end.timed_seconds / wall if wall else 0.0
     return (
         f"{count(run.end.pairs, 'pair')} of processes in {wall:.0f} s, {share:.0%} of it inside timed blocks"
