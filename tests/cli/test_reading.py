@@ -79,3 +79,41 @@ def test_the_same_run_twice_is_refused(command, refused, project: Path) -> None:
 def test_a_file_whose_name_begins_with_a_dash_is_read_after_two_dashes(command, project: Path) -> None:
     synthetic.write(synthetic.run(rounds=1), project).rename(project / "-run.jsonl")
     assert command("show", "--", "-run.jsonl").code == 0
+
+
+def test_the_history_of_a_folder_leaves_out_what_is_no_run_and_says_so(command, project: Path) -> None:
+    folder = project / "kept"
+    (folder / "deeper").mkdir(parents=True)
+    synthetic.write(synthetic.run(rounds=1), folder / "deeper")
+    (folder / "broken.jsonl").write_text("hello\n")
+    (folder / "of.ab.jsonl").write_text("not looked at")
+    done = command("history", "kept")
+    assert done.code == 0
+    assert "of 1 run under 1 fingerprint" in done.out
+    assert done.error.count("left out") == 1
+    assert "broken.jsonl" in done.error
+
+
+@pytest.mark.parametrize(("name", "told"), [("nowhere", "is no folder"), ("bench", "holds no run file")])
+def test_a_history_of_nothing_is_one_line_with_the_cure(command, refused, name: str, told: str) -> None:
+    refused(command("history", name), name, told)
+
+
+def test_a_b_files_are_shown_as_comparisons_and_left_out_among_runs(command, project: Path) -> None:
+    from compared import made
+    from torchgauge.record import RunWriter
+
+    compared = made()
+    path = project / "20261120T100000Z_box_5eed00ab.ab.jsonl"
+    writer = RunWriter(path, "ab")
+    for line in (compared.header, *compared.pairs, *compared.comparisons, compared.end):
+        writer.append(line)
+    writer.close()
+    alone = command("show", path.name)
+    assert alone.code == 0
+    assert "REGRESSED: of 7 cases" in alone.out
+    run = synthetic.write(synthetic.run(rounds=1), project)
+    both = command("show", run.name, path.name)
+    assert both.code == 0
+    assert "REGRESSED" not in both.out
+    assert "1 A/B file left out" in both.error

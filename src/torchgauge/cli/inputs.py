@@ -11,7 +11,7 @@ AB = ".ab.jsonl"
 
 TYPE_CHECKING = False  # see torchgauge.cli
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from torchgauge.record import Run
@@ -28,7 +28,8 @@ def read_runs(names: Sequence[str]) -> list[Run]:
 
     left_out = [name for name in names if name.endswith(AB)]
     if left_out and len(left_out) < len(names):  # results/*.jsonl names them, too
-        print(f"torchgauge: {len(left_out)} A/B files are left out", file=sys.stderr)
+        files = "1 A/B file" if len(left_out) == 1 else f"{len(left_out)} A/B files"
+        print(f"torchgauge: {files} left out", file=sys.stderr)
         names = [name for name in names if not name.endswith(AB)]
     runs = [read(name) for name in names]
     known: dict[str, Run] = {}
@@ -38,6 +39,38 @@ def read_runs(names: Sequence[str]) -> list[Run]:
     for warning in (warning for run in runs for warning in run.warnings):
         print(f"torchgauge: warning: {warning}", file=sys.stderr)
     return runs
+
+
+def each_run(folder: str) -> Iterator[Run]:
+    """Read the run files below a folder one after another; one that can't be read is told and left out.
+
+    Raises:
+        TorchgaugeError: there is no such folder, or no run file in it.
+
+    """
+    from pathlib import Path
+
+    from torchgauge.record import RecordError, read
+
+    if not Path(folder).is_dir():
+        raise TorchgaugeError(f"{folder}: is no folder; name the one of your run files, such as results")
+    paths = sorted(path for path in Path(folder).rglob("*.jsonl") if not path.name.endswith(AB))
+    if not paths:
+        raise TorchgaugeError(f"{folder}: holds no run file (*.jsonl); measure with: torchgauge run")
+    known: set[str] = set()
+    for number, path in enumerate(paths, start=1):
+        if sys.stderr.isatty() and len(paths) > 20:
+            print(f"\r{number:,} of {len(paths):,} runs", end="", file=sys.stderr, flush=True)
+        try:
+            run = read(path)
+        except RecordError as error:
+            print(f"torchgauge: warning: left out: {error}", file=sys.stderr)
+            continue
+        if run.id not in known:
+            known.add(run.id)
+            yield run
+    if sys.stderr.isatty() and len(paths) > 20:
+        print(file=sys.stderr)
 
 
 def spare(target: Path, runs: Sequence[Run]) -> None:

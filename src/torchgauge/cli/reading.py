@@ -1,10 +1,10 @@
-"""`torchgauge show`, `report` and `export`: what can be made of runs."""
+"""`torchgauge show`, `report`, `history` and `export`: what can be made of runs."""
 
 from __future__ import annotations
 
 import sys
 
-from torchgauge.cli.inputs import AB, read_runs, spare
+from torchgauge.cli.inputs import AB, each_run, read_runs, spare
 
 TYPE_CHECKING = False  # see torchgauge.cli
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def declare(subcommands: Subcommands) -> None:
-    """Declare `show`, `report` and `export`."""
+    """Declare `show`, `report`, `history` and `export`."""
     made = subcommands.add("show", show, extra="report", example="torchgauge show results/*.jsonl")
     made.add_argument("runs", nargs="+", metavar="RUN", help="run files, or A/B files")
 
@@ -26,6 +26,11 @@ def declare(subcommands: Subcommands) -> None:
         "-o", "--output", metavar="FILE", help="file to write (default: report.html; stdout for Markdown)"
     )
     made.add_argument("--format", choices=("html", "markdown"), default="html", help="default: %(default)s")
+
+    made = subcommands.add("history", history, extra="report", example="torchgauge history results")
+    made.add_argument("folder", metavar="DIR", help="folder of run files; subfolders are looked into")
+    made.add_argument("-k", dest="keyword", metavar="TEXT", help="only Cases whose id holds the text")
+    made.add_argument("--format", choices=("text", "json"), default="text", help="default: %(default)s")
 
     made = subcommands.add(
         "export",
@@ -76,6 +81,20 @@ def report(options: argparse.Namespace) -> int:
         return 0
     replace(target, text.encode())
     print(target)
+    return 0
+
+
+def history(options: argparse.Namespace) -> int:
+    """Find when Cases changed their level, over many runs."""
+    from torchgauge.analysis.history import changes, histories
+    from torchgauge.report import history as report
+
+    series = histories(each_run(options.folder))
+    if options.keyword:
+        series = [one for one in series if options.keyword in one.case]
+    found = changes(series)
+    render = report.document if options.format == "json" else report.text
+    sys.stdout.write(render(series, found))
     return 0
 
 
