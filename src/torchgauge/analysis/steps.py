@@ -2,8 +2,8 @@
 
 The series is cut into stretches of one level each, so that the squared distances from the levels, in units
 of the noise, plus a penalty for each cut, are least: optimal partitioning (B. Jackson et al., IEEE Signal
-Processing Letters 12:105, 2005). The noise is read from neighbours' differences, which a step leaves alone; single values
-that stray are pulled in before, since one slow run is no step.
+Processing Letters 12:105, 2005). The noise is read from neighbours' differences, which a step leaves alone;
+single values that stray are pulled in before, since one slow run is no step.
 """
 
 from __future__ import annotations

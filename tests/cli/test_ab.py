@@ -1,0 +1,109 @@
+"""`torchgauge ab` and `aa`: what is refused, and where what was found goes. Nothing is measured here."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree as Xml
+
+import pytest
+
+import torchgauge.ab
+from compared import made, unchanged
+from torchgauge.ab import Plan
+from torchgauge.measure.ab.conductor import Request
+from torchgauge.record.ab import AbRun, Verdict
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Request, Plan, Path]]:
+    """Have every comparison give the same, and note what was asked for."""
+    noted: list[tuple[Request, Plan, Path]] = []
+
+    def compare(_base, _head, request, plan, results, _say) -> AbRun:
+        noted.append((request, plan, results))
+        return made()
+
+    monkeypatch.setattr(torchgauge.ab, "compare", compare)
+    return noted
+
+
+def test_a_regression_ends_with_1_and_its_table_is_on_stdout(command, asked) -> None:
+    done = command("ab", "--base", "here", "-k", "square", "--minutes", "7", "--seed", "3")
+    assert done.code == 1
+    assert "REGRESSED: of 7 cases" in done.out
+    request, plan, results = asked[0]
+    assert (request.paths, request.keyword, request.seed, request.threads) == (["bench"], "square", 3, 1)
+    assert (plan.minutes, plan.metrics, results.name) == (7.0, ["time"], "results")
+
+
+def test_every_form_is_written_where_it_is_asked_for(command, asked, project: Path) -> None:
+    done = command(
+        *("ab", "--base", "here", "--format", "json", "--json", "a.json", "--markdown", "a.md"),
+        *("--junit", "a.xml", "--page", "a.html", "--annotations"),
+    )
+    assert done.code == 1
+    assert json.loads(done.out) == json.loads((project / "a.json").read_text())
+    assert (project / "a.md").read_text().startswith("### 🔴 REGRESSED")
+    assert Xml.parse(project / "a.xml").getroot().tag == "testsuite"
+    assert "<svg" in (project / "a.html").read_text()
+    assert "::error file=bench/bench_inplace.py,line=12" in done.error
+    assert "::error" not in done.out
+
+
+def test_metrics_are_a_list(command, asked) -> None:
+    command("ab", "--base", "here", "--metric", "time, counts,time")
+    assert asked[0][1].metrics == ["time", "counts"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([], ["--base"]),
+        (["--base", "git"], ["is no side", "git:REF"]),
+        (["--base", "python:nowhere"], ["base (python:nowhere)"]),
+        (["--base", "here", "--minutes", "0"], ["--minutes 0", "above 0"]),
+        (["--base", "here", "--minutes", "nan"], ["--minutes nan"]),
+        (["--base", "here", "--metric", "speed"], ["unknown metric 'speed'", "instructions"]),
+        (["--base", "here", "--accept", "none.toml"], ["none.toml", "can't be read"]),
+        (["--base", "here", "--json", "none/a.json"], ["no folder none", "--json"]),
+        (["--base", "here", "--results", "bench/bench_a.py"], ["bench_a.py", "--results"]),
+        (["--base", "main"], ["base (git:main)"]),
+    ],
+)
+def test_what_has_no_meaning_is_one_line_before_anything_is_measured(
+    command, asked, words: list[str], told: list[str]
+) -> None:
+    done = command("ab", *words)
+    assert done.code == 2
+    assert done.out == ""
+    for word in told:
+        assert word in done.error
+    assert "Traceback" not in done.error
+    assert asked == []
+
+
+def test_aa_stores_what_it_saw_for_this_machine(command, monkeypatch, project: Path) -> None:
+    seeds = []
+
+    def compare(_base, _head, request, _plan, _results, _say) -> AbRun:
+        seeds.append(request.seed)
+        return unchanged(len(seeds))
+
+    monkeypatch.setattr(torchgauge.ab, "compare", compare)
+    done = command("aa", "--runs", "3", "--seed", "5", "--page", "aa.html")
+    assert done.code == 0
+    assert seeds == [5, 6, 7]
+    assert "3 A/A runs of 2 cases, 120 pairs of processes in all: 0 alarms" in done.out
+    (stored,) = (project / "results").glob("aa_*.json")
+    assert len(json.loads(stored.read_text())["log_ratios"]["a"]) == 60
+    assert "<svg" in (project / "aa.html").read_text()
+
+
+def test_aa_names_its_alarms_and_is_no_failure_itself(command, monkeypatch, project: Path) -> None:
+    alarmed = unchanged(1, verdict=Verdict.REGRESSED)
+    monkeypatch.setattr(torchgauge.ab, "compare", lambda *_: alarmed)
+    done = command("aa", "--runs", "1", "--format", "json")
+    assert done.code == 0
+    found = json.loads(done.out)
+    assert (found["alarms"], found["named"]) == (1, [["a", "REGRESSED"], ["b", "REGRESSED"]])
