@@ -185,4 +185,6 @@ def unchanged(
                 PairLine(pair=number, case=at, metric="time", method="host-clock", loops=1, rounds=rounds)
             )
     said = [Comparison(case=name, metric="time", verdict=verdict) for name in ("a", "b")]
-    return replace(made(said, verdict=verdict, notes=[]), header=header(base=SIDE, head=SIDE), pairs=lines)
+    return replace(
+        made(said, verdict=verdict, notes=[], pairs=20), header=header(base=SIDE, head=SIDE), pairs=lines
+    )

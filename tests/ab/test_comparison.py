@@ -200,6 +200,7 @@ def test_floors_of_this_machines_a_a_runs_are_used(fake, run, tmp_path: Path) ->
     noise = MachineNoise(
         machine_key=ENVIRONMENT.machine_key,
         runs=3,
+        pairs=60,
         invalid=0,
         alarms=0,
         alarms_at_most=1.0,

@@ -22,6 +22,13 @@ def test_each_case_has_the_spread_of_its_pairs_and_its_floor() -> None:
     assert b.floor == floor_from(found.log_ratios["b"], Design()) > a.floor
 
 
+def test_the_canary_is_no_case_of_the_machine() -> None:
+    run = unchanged(1)
+    (a, _) = run.comparisons
+    found = machine_noise([replace(run, comparisons=[a])], Design())
+    assert [one.case for one in found.cases] == ["a"]
+
+
 def test_no_alarm_in_few_runs_bounds_little_and_the_bound_is_exact() -> None:
     found = machine_noise([unchanged(seed) for seed in range(10)], Design())
     assert (found.runs, found.alarms, found.named) == (10, 0, ())

@@ -94,7 +94,7 @@ def test_aa_stores_what_it_saw_for_this_machine(command, monkeypatch, project: P
     done = command("aa", "--runs", "3", "--seed", "5", "--page", "aa.html")
     assert done.code == 0
     assert seeds == [5, 6, 7]
-    assert "3 A/A runs of 2 cases, 120 pairs of processes in all: 0 alarms" in done.out
+    assert "3 A/A runs of 2 cases, 60 pairs of processes in all: 0 alarms" in done.out
     (stored,) = (project / "results").glob("aa_*.json")
     assert len(json.loads(stored.read_text())["log_ratios"]["a"]) == 60
     assert "<svg" in (project / "aa.html").read_text()

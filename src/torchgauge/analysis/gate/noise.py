@@ -32,6 +32,8 @@ class MachineNoise:
 
     machine_key: str
     runs: int
+    pairs: int
+    """Pairs of processes in all of them."""
     invalid: int
     """Runs that said of themselves that they don't count."""
     alarms: int
@@ -69,8 +71,10 @@ def machine_noise(runs: Sequence[AbRun], design: Design) -> MachineNoise:
     p_values = []
     for run in runs:
         mine: dict[str, list[float]] = defaultdict(list)
+        compared = {one.case for one in run.comparisons}  # the canary is no case
         for line in run.pairs:
-            mine[line.case.id].append(line.log_ratio)
+            if line.case.id in compared:
+                mine[line.case.id].append(line.log_ratio)
         for case, some in mine.items():
             log_ratios[case] += some
             p_values.append(p_above(some))
@@ -81,6 +85,7 @@ def machine_noise(runs: Sequence[AbRun], design: Design) -> MachineNoise:
     return MachineNoise(
         machine_key=keys.pop(),
         runs=len(runs),
+        pairs=sum(run.end.pairs for run in runs if run.end),
         invalid=len(runs) - len(valid),
         alarms=alarms,
         alarms_at_most=clopper_pearson(alarms, len(valid))[1] if valid else 1.0,

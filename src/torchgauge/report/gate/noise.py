@@ -11,11 +11,10 @@ from torchgauge.report.text import count, plain
 
 def sentences(noise: MachineNoise) -> list[str]:
     """Say what was found, a line each."""
-    pairs = sum(one.pairs for one in noise.cases)
     small = "too many small ones" if noise.p_uniform < 0.01 else "as they should be"
     lines = [
         f"{count(noise.runs - noise.invalid, 'A/A run')} of {count(len(noise.cases), 'case')}, "
-        f"{count(pairs, 'pair')} of processes in all: {count(noise.alarms, 'alarm')}; "
+        f"{count(noise.pairs, 'pair')} of processes in all: {count(noise.alarms, 'alarm')}; "
         f"at most {noise.alarms_at_most:.1%} of such runs alarm (95 %, Clopper and Pearson)",
         f"INCONCLUSIVE: {noise.unclear:.1%} of the verdicts",
         f"p-values against uniform: {small} "

@@ -36,7 +36,7 @@ def render(noise: MachineNoise) -> str:
 
 def _strips(noise: MachineNoise) -> Plot:
     shown = sorted(noise.cases, key=lambda one: -(one.spread or 0.0))
-    most = 100 * max(2 * one.floor for one in shown)
+    most = 100 * max(max(2 * one.floor, 2.5 * (one.spread or 0.0)) for one in shown)
 
     def paint(axes: Axes) -> None:
         axes.axvline(0, color=FAINT, linewidth=1)
