@@ -17,7 +17,7 @@ from torchgauge.analysis import gate
 from torchgauge.analysis.gate import Cost, Design, Verdict
 from torchgauge.analysis.randomization import clopper_pearson
 
-COST = Cost(start=3.0, case=0.55)
+COST = Cost(start=2.5, case=0.5)
 SECONDS = 285.0
 Noise = Callable[[random.Random], float]
 

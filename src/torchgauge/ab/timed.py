@@ -16,6 +16,9 @@ from torchgauge.measure.ab.conductor import Cast, Conductor
 COST = Cost(start=4.0, case=0.7)
 """What a pair takes, before one was measured."""
 
+MARGIN = 1.2
+"""How much longer than the pairs before it a pair may take, and still end in time."""
+
 
 class Course:
     """The pairs of one comparison.
@@ -50,7 +53,7 @@ class Course:
             cases = list(batch.cases)
             for turn in range(batch.pairs):
                 left = max(0.0, until - time.monotonic())
-                if left < self._cost.pair(len(cases)):
+                if left < MARGIN * self._cost.pair(len(cases)):
                     break  # the pairs took longer than those before: the time is up, whatever they showed
                 self._say(
                     f"pair {self.pairs + 1}: {len(cases)} cases ({turn + 1} of {batch.pairs}), "

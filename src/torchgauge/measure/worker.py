@@ -78,7 +78,7 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     crumb, parent, count, *rest = arguments
     worker = Worker(Path(crumb), int(parent), rest[len(rest) - int(count) :])
-    quiet = [] if worker.pytest_args else [_Quiet()]
+    quiet = [] if worker.pytest_args else [Quiet()]
     said = io.StringIO()
     with contextlib.redirect_stderr(said):
         code = pytest.main([*loader(), *rest], plugins=[_Named(worker), *quiet])
@@ -119,11 +119,12 @@ class _Named:
         config.pluginmanager.register(self._worker, NAME)
 
 
-class _Quiet:
+class Quiet:
     """Keeps pytest's own report off the terminal; the options of its reporter stay known."""
 
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: pytest.Config) -> None:
+        """Take the reporter away, before anybody asks it for a summary."""
         config.pluginmanager.unregister(name="terminalreporter")
 
 

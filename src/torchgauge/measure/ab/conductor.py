@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from torchgauge.errors import TorchgaugeError
@@ -137,7 +138,7 @@ class Conductor:
         while left:
             started = None
             try:
-                with pair(lambda name: self._start(name, hash_seed), chance) as met:
+                with pair(lambda name: self._start(name, hash_seed), chance) as met, _on(core):
                     started = time.monotonic()
                     met.keep_to(core)
                     while left:
@@ -204,6 +205,20 @@ class Conductor:
             variables,
             self._request.patience,
         )
+
+
+@contextmanager
+def _on(core: int | None) -> Iterator[None]:
+    """Be on a core for a while, too: to wake a process on another takes as long as its turn."""
+    if core is None:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def _options(request: Request) -> list[str]:

@@ -39,7 +39,7 @@ from torchgauge.measure.instruments import Visit as Look
 from torchgauge.measure.schedule import Share
 from torchgauge.measure.subject import Subject
 from torchgauge.measure.visits import Visits
-from torchgauge.measure.worker import loader
+from torchgauge.measure.worker import Quiet, loader
 from torchgauge.plugin import COLLECTION, VISITS
 from torchgauge.record import Case, Work
 
@@ -166,7 +166,7 @@ def main(arguments: list[str]) -> NoReturn:
     standby = Standby(channel, describe=describe == "1")
     code = 1
     with contextlib.suppress(GoneError):
-        code = int(pytest.main([*loader(), *rest], plugins=[standby]))
+        code = int(pytest.main([*loader(), *rest], plugins=[standby, Quiet()]))
     sys.stdout.flush()
     # the session and its fixtures are at their end; taking a whole torch apart would cost a second
     os._exit(code)
