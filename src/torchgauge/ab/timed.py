@@ -13,7 +13,7 @@ from torchgauge.analysis.gate import Comparison, Cost, State, Verdict
 from torchgauge.measure.ab.channel import CANARY
 from torchgauge.measure.ab.conductor import Cast, Conductor
 
-COST = Cost(start=4.0, case=0.7)
+COST = Cost(start=3.0, case=0.6)
 """What a pair takes, before one was measured."""
 
 MARGIN = 1.2
@@ -48,12 +48,12 @@ class Course:
             until: when the time is up, by `time.monotonic`.
 
         """
-        while batch := gate.plan(self._state, until - time.monotonic(), self._cost):
+        while batch := gate.plan(self._state, (until - time.monotonic()) / MARGIN, self._cost):
             ratios: dict[str, list[float]] = defaultdict(list)
             cases = list(batch.cases)
             for turn in range(batch.pairs):
                 left = max(0.0, until - time.monotonic())
-                if left < MARGIN * self._cost.pair(len(cases)):
+                if left / MARGIN < self._cost.pair(len(cases)):
                     break  # the pairs took longer than those before: the time is up, whatever they showed
                 self._say(
                     f"pair {self.pairs + 1}: {len(cases)} cases ({turn + 1} of {batch.pairs}), "

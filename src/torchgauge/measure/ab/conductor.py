@@ -22,7 +22,7 @@ from torchgauge.record.ab import AbFailure, AbSkip, PairLine
 from torchgauge.record.schema import Case
 
 # what these add to pytest would be measured, too
-LEFT_OUT = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTHONHASHSEED", "PYTHONPATH")
+LEFT_OUT = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTHONHASHSEED")
 
 
 @dataclass(frozen=True)

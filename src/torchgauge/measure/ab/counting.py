@@ -97,7 +97,7 @@ def _variables(side: Side, count: int | None) -> dict[str, str]:
     kept = {key: value for key, value in os.environ.items() if key not in LEFT_OUT}
     kept |= threads.variables(count)
     # the working directory is head's: its packages must not come before the side's own
-    return kept | {"PYTHONPATH": side.pythonpath(""), "PYTHONSAFEPATH": "1", "PYTHONHASHSEED": "0"}
+    return kept | {"PYTHONPATH": side.pythonpath(), "PYTHONSAFEPATH": "1", "PYTHONHASHSEED": "0"}
 
 
 def _last_line(done: subprocess.CompletedProcess[bytes]) -> str:
