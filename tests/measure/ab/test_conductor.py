@@ -133,12 +133,12 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def measured(repository: Path) -> tuple[Cast, Seen, list[PairLine | AbFailure | AbSkip]]:
-    """Measure one pair of all benchmarks; a hang is one after four seconds."""
+    """Measure one pair of all benchmarks; a hang is one after eight seconds."""
     lines: list[PairLine | AbFailure | AbSkip] = []
     with prepared(
         Spec("git", "HEAD"), Spec("here"), repository=repository, source=None, bench_from="head"
     ) as sides:
-        conductor = Conductor(*sides, Request(["bench"], seed=1, patience=4.0), lambda _: None)
+        conductor = Conductor(*sides, Request(["bench"], seed=1, patience=8.0), lambda _: None)
         cast = conductor.introduce()
         conductor.begin(cast, lines.append)
         seen = conductor.measure(list(cast.cases))
@@ -167,7 +167,7 @@ def test_all_are_measured_but_those_that_fail_or_are_skipped(measured) -> None:
     [
         ("leaves", "process: Exit: ended its process (exit code 7)"),
         ("starves", "process: Exit: was killed (SIGKILL): the machine may have run out of memory"),
-        ("hangs", "process: Hang: hangs: no answer for 4 s"),
+        ("hangs", "process: Hang: hangs: no answer for 8 s"),
         ("wrong", "check: AssertionError: the result is wrong"),
     ],
 )
