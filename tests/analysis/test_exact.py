@@ -65,6 +65,11 @@ def test_counts_of_two_levels_on_each_side_are_no_regression() -> None:
     assert judge([1000, 1020], [1020, 1020], 0.005) is Verdict.INCONCLUSIVE
 
 
+def test_the_long_name_of_a_template_is_cut() -> None:
+    found = only([line("a", "operators", 0)], [line("a", "operators", 1, **{"x" * 300: 1})])
+    assert found.notes == [f"0 → 1: +1 {'x' * 59}…"]
+
+
 def test_only_the_largest_differences_are_named() -> None:
     more = {f"op{number}": float(number) for number in range(1, 8)}
     found = only([line("a", "operators", 0)], [line("a", "operators", 28, **more)])
