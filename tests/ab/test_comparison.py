@@ -13,7 +13,7 @@ import pytest
 
 from compared import header
 from torchgauge.ab import Plan, compare, keep_noise, known_floors
-from torchgauge.analysis.gate import Design
+from torchgauge.analysis.gate import Design, Wanted
 from torchgauge.analysis.gate.acceptance import Accepted
 from torchgauge.analysis.gate.noise import MachineNoise
 from torchgauge.errors import TorchgaugeError
@@ -199,6 +199,7 @@ def test_floors_of_this_machines_a_a_runs_are_used(fake, run, tmp_path: Path) ->
     assert ENVIRONMENT is not None
     noise = MachineNoise(
         machine_key=ENVIRONMENT.machine_key,
+        isolation="paired",
         runs=3,
         pairs=60,
         invalid=0,
@@ -213,12 +214,13 @@ def test_floors_of_this_machines_a_a_runs_are_used(fake, run, tmp_path: Path) ->
     )
     path = keep_noise(noise, tmp_path)
     assert path.name == f"aa_{ENVIRONMENT.machine_key}.json"
-    floors = known_floors(tmp_path, ENVIRONMENT, Design())
+    floors = known_floors(tmp_path, ENVIRONMENT, "paired", Wanted(Design(), 300, 4))
     assert floors["a"] > 0.02
     assert floors["b"] == 0.01
     assert {one.case: one.floor for one in run().comparisons} == {"c": 0.01, "d": 0.01} | floors
+    assert known_floors(tmp_path, ENVIRONMENT, "sequential", Wanted(Design(), 300, 4)) == {}
     other = msgspec.structs.replace(ENVIRONMENT, machine_key="f" * 16)
-    assert known_floors(tmp_path, other, Design()) == {}
+    assert known_floors(tmp_path, other, "paired", Wanted(Design(), 300, 4)) == {}
 
 
 def test_a_damaged_file_of_floors_is_told_and_names_the_cure(fake, run, tmp_path: Path) -> None:

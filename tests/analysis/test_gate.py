@@ -10,12 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from torchgauge.analysis.gate import (
+    USUAL_COST,
     Batch,
     Comparison,
     Cost,
     Design,
     State,
     Verdict,
+    Wanted,
     begin,
     canary_alarms,
     check,
@@ -320,19 +322,34 @@ def test_a_floor_reaches_as_far_down_as_up() -> None:
 
 
 def test_quiet_and_too_few_stored_pairs_leave_the_least_floor() -> None:
-    assert floor_from(steady(0.0, 200), DESIGN) == DESIGN.least_floor
-    assert floor_from([0.5, -0.5] * 9, DESIGN) == DESIGN.least_floor
+    assert floor_from(steady(0.0, 200), DESIGN, 21) == DESIGN.least_floor
+    assert floor_from([0.5, -0.5] * 9, DESIGN, 21) == DESIGN.least_floor
 
 
 def test_noise_raises_the_floor_in_proportion_and_a_lasting_difference_raises_it_too() -> None:
     chance = random.Random(7)
     stored = [chance.gauss(0, 0.03) for _ in range(240)]
-    floor = floor_from(stored, DESIGN)
+    floor = floor_from(stored, DESIGN, 21)
     assert 0.02 < floor < 0.03
-    doubled = floor_from([2 * one for one in stored], DESIGN)
+    doubled = floor_from([2 * one for one in stored], DESIGN, 21)
     assert math.log1p(doubled) == pytest.approx(2 * math.log1p(floor))
-    assert floor_from([one + 0.03 for one in stored], DESIGN) > 1.2 * floor
-    assert floor_from(stored, DESIGN) == floor
+    assert floor_from([one + 0.03 for one in stored], DESIGN, 21) > 1.2 * floor
+    assert floor_from(stored, DESIGN, 21) == floor
+
+
+def test_four_times_the_pairs_halve_a_raised_floor() -> None:
+    chance = random.Random(7)
+    stored = [chance.gauss(0, 0.05) for _ in range(240)]
+    assert floor_from(stored, DESIGN, 64) == pytest.approx(floor_from(stored, DESIGN, 16) / 2, rel=0.15)
+
+
+def test_a_floor_is_for_the_pairs_that_the_time_allows() -> None:
+    chance = random.Random(7)
+    stored = [chance.gauss(0, 0.05) for _ in range(240)]
+    short, long = (Wanted(DESIGN, seconds, 12) for seconds in (300, 1200))
+    assert short.floor(stored, 0.5) == floor_from(stored, DESIGN, 30)  # 270 s of pairs that take 9 s
+    assert long.floor(stored, 0.5) < short.floor(stored, 0.5)
+    assert short.floor(stored, None) == short.floor(stored, USUAL_COST.case)
 
 
 def test_the_smallest_effect_is_found_in_eight_of_ten() -> None:

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from compared import SIDE, header, made, unchanged
-from torchgauge.analysis.gate import Design, floor_from
+from torchgauge.analysis.gate import Design, Wanted
 from torchgauge.analysis.gate.noise import machine_noise
 from torchgauge.errors import TorchgaugeError
 from torchgauge.record.ab import Verdict
@@ -19,7 +19,7 @@ def test_each_case_has_the_spread_of_its_pairs_and_its_floor() -> None:
     assert (a.case, a.pairs, b.pairs) == ("a", 100, 100)
     assert a.spread == pytest.approx(0.01, rel=0.25)
     assert b.spread == pytest.approx(0.02, rel=0.25)
-    assert b.floor == floor_from(found.log_ratios["b"], Design()) > a.floor
+    assert b.floor == Wanted(Design(), 300, 2).floor(found.log_ratios["b"], found.case_seconds) > a.floor
 
 
 def test_the_canary_is_no_case_of_the_machine() -> None:
@@ -76,3 +76,12 @@ def test_runs_of_two_machines_are_not_joined() -> None:
     )
     with pytest.raises(TorchgaugeError, match="several machines"):
         machine_noise([unchanged(1), replace(unchanged(2), header=header(base=other, head=other))], Design())
+
+
+def test_runs_in_turns_and_runs_one_after_the_other_are_not_joined() -> None:
+    run = unchanged(2)
+    config = msgspec.structs.replace(run.header.config, isolation="sequential")
+    other = replace(run, header=msgspec.structs.replace(run.header, config=config))
+    with pytest.raises(TorchgaugeError, match="some of these A/A runs are paired and others sequential"):
+        machine_noise([unchanged(1), other], Design())
+    assert machine_noise([other], Design()).isolation == "sequential"

@@ -275,6 +275,30 @@ def test_a_command_that_takes_too_long_is_killed_with_all_it_started(tmp_path: P
     wait("the member to end", lambda: not state(int((tmp_path / "pid").read_text())))
 
 
+def test_commands_run_at_the_same_time_and_each_gives_what_it_prints(tmp_path: Path) -> None:
+    # each ends only once the other has begun
+    code = (
+        "import sys, time, pathlib; mine, other = map(pathlib.Path, sys.argv[1:]); mine.touch()\n"
+        "while not other.exists(): time.sleep(0.01)\n"
+        "print(mine)"
+    )
+    words = [[sys.executable, "-S", "-c", code, *names] for names in (("a", "b"), ("b", "a"))]
+    done = janitor.run_together([(command, tmp_path, {}) for command in words])
+    assert [(one.returncode, one.stdout) for one in done] == [(0, b"a\n"), (0, b"b\n")]
+
+
+def test_what_runs_together_is_killed_together_where_one_can_not_be_started(tmp_path: Path) -> None:
+    before = set(children(os.getpid()))
+    with pytest.raises(OSError, match="nowhere"):
+        janitor.run_together(
+            [
+                ([sys.executable, "-S", "-c", SLEEPS, tmp_path], tmp_path, {}),
+                ([tmp_path / "nowhere"], tmp_path, {}),
+            ]
+        )
+    assert set(children(os.getpid())) <= before
+
+
 def test_a_command_gives_what_it_prints(tmp_path: Path) -> None:
     code = "import os, sys; print(os.getcwd()); print(os.environ['A'], file=sys.stderr); sys.exit(3)"
     done = janitor.run([sys.executable, "-S", "-c", code], tmp_path, {"A": "b"})

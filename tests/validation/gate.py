@@ -84,7 +84,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--minutes", default="5", help="default: %(default)s")
     parser.add_argument("--results", default="results/validation/gate", help="default: %(default)s")
     options = parser.parse_args(arguments)
-    results = Path(options.results).resolve() / options.what
+    results = Path(options.results).resolve()
     results.mkdir(parents=True, exist_ok=True)
     wanted = {"effects": TIME, "unchanged": {}, "instructions": INSTRUCTIONS}[options.what]
     more = ["--metric", "instructions"] if options.what == "instructions" else []

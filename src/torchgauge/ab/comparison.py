@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from torchgauge import __version__
 from torchgauge.ab.counted import counted
 from torchgauge.ab.floors import known_floors
-from torchgauge.ab.timed import COST, Course
+from torchgauge.ab.timed import Course
 from torchgauge.analysis import gate
 from torchgauge.analysis.gate import Comparison, Design, Verdict
 from torchgauge.analysis.gate.acceptance import Accepted, accept
@@ -73,10 +73,13 @@ def compare(
     cast = conductor.introduce()
     timed = "time" in plan.metrics
     if timed:
-        gate.check(plan.design, len(cast.cases), plan.minutes * 60, COST, spent=time.monotonic() - begin)
+        gate.check(
+            plan.design, len(cast.cases), plan.minutes * 60, gate.USUAL_COST, spent=time.monotonic() - begin
+        )
     run_id, name = run_file_name(datetime.now(UTC), platform.node())
     writer = RunWriter(results / name.replace(".jsonl", ".ab.jsonl"), "ab")
-    floors = known_floors(results, cast.head.environment, plan.design)
+    wanted = gate.Wanted(plan.design, plan.minutes * 60, len(cast.cases))
+    floors = known_floors(results, cast.head.environment, request.isolation, wanted)
     course = Course(conductor, gate.begin(plan.design, _floors(cast, plan.design, floors)), say)
     end = AbEnd(finished="", pairs=0, wall_seconds=0.0, timed_seconds=0.0, interrupted=True)
     try:
@@ -154,7 +157,7 @@ def _header(run_id: str, cast: Cast, base: Side, head: Side, request: Request, p
             minutes=plan.minutes,
             alpha=plan.design.alpha,
             least_floor=plan.design.least_floor,
-            isolation="paired",
+            isolation=request.isolation,
             bench_from=plan.bench_from,
             source=plan.source,
             pytest_args=request.pytest_args,

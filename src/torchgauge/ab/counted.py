@@ -35,18 +35,20 @@ def counted(
         TorchgaugeError: a side can't be counted, or the file can't be written.
 
     """
+    sides = {"base": base, "head": head}
     seen: dict[str, list[CountLine]] = {"base": [], "head": []}
     failed: dict[str, str] = {}
     for process in range(counting.PROCESSES[metric]):
-        for name, side in (("base", base), ("head", head)):
-            say(f"counting {metric} of {side.where}, {process + 1} of {counting.PROCESSES[metric]}")
-            lines, failures = counting.count(side, name, request, metric, process)
-            for line in lines:
+        say(f"counting {metric} of both sides, {process + 1} of {counting.PROCESSES[metric]}")
+        for name, one in counting.count(sides, request, metric, process).items():
+            for line in one.lines:
                 write(line)
-            for failure in failures:
+            for failure in one.failures:
                 write(failure)
-            seen[name] += lines
-            failed |= {one.case: f"{side.where}: {one.stage}: {one.error}: {one.message}" for one in failures}
+            seen[name] += one.lines
+            failed |= {
+                f.case: f"{sides[name].where}: {f.stage}: {f.error}: {f.message}" for f in one.failures
+            }
     found = compare_counts(seen["base"], seen["head"], FLOORS)
     return [*(one for one in found if one.case not in failed), *_errors(failed, metric)]
 

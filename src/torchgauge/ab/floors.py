@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from torchgauge import __version__
-from torchgauge.analysis.gate import Design, floor_from
+from torchgauge.analysis.gate import Wanted
 from torchgauge.analysis.gate.noise import MachineNoise
 from torchgauge.files import replace
 from torchgauge.record.noise import NOISE_SCHEMA, Noise, noise_path, read_noise
@@ -23,27 +23,35 @@ def keep_noise(noise: MachineNoise, results: Path) -> Path:
         TorchgaugeError: it can't be written.
 
     """
-    path = noise_path(results, noise.machine_key)
+    path = noise_path(results, noise.machine_key, noise.isolation)
     kept = Noise(
         schema=NOISE_SCHEMA,
         machine_key=noise.machine_key,
+        isolation=noise.isolation,
         torchgauge=__version__,
         finished=datetime.now(UTC).isoformat(timespec="milliseconds"),
         runs=noise.runs - noise.invalid,
         alarms=noise.alarms,
+        case_seconds=noise.case_seconds,
         log_ratios={case: list(some) for case, some in noise.log_ratios.items()},
     )
     replace(path, msgspec.json.encode(kept) + b"\n", "--results")
     return path
 
 
-def known_floors(results: Path, environment: Environment | None, design: Design) -> Mapping[str, float]:
-    """Find the floors of this machine's cases, as shares; none where there were no A/A runs of it.
+def known_floors(
+    results: Path, environment: Environment | None, isolation: str, wanted: Wanted
+) -> Mapping[str, float]:
+    """Find the floors of this machine's cases, as shares; none where there were no such A/A runs of it.
 
     Raises:
         TorchgaugeError: the file that is there can't be read.
 
     """
-    if environment is None or not (path := noise_path(results, environment.machine_key)).exists():
+    if environment is None:
         return {}
-    return {case: floor_from(some, design) for case, some in read_noise(path).log_ratios.items()}
+    path = noise_path(results, environment.machine_key, isolation)
+    if not path.exists():
+        return {}
+    noise = read_noise(path)
+    return {case: wanted.floor(some, noise.case_seconds) for case, some in noise.log_ratios.items()}

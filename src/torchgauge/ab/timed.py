@@ -13,9 +13,6 @@ from torchgauge.analysis.gate import Comparison, Cost, State, Verdict
 from torchgauge.measure.ab.channel import CANARY
 from torchgauge.measure.ab.conductor import Cast, Conductor
 
-COST = Cost(start=3.0, case=0.6)
-"""What a pair takes, before one was measured."""
-
 MARGIN = 1.2
 """How much longer than the pairs before it a pair may take, and still end in time."""
 
@@ -34,7 +31,7 @@ class Course:
         self._conductor = conductor
         self._state = state
         self._say = say
-        self._cost = COST
+        self._cost = gate.USUAL_COST
         self._left_out: set[str] = set()
         self._why: dict[str, str] = {}
         self._spent: list[tuple[float, float]] = []

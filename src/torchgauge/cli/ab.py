@@ -61,6 +61,12 @@ def _declare_measuring(add: Callable[..., object]) -> None:
     """Declare what both have: how a run of the gate measures."""
     add("--source", metavar="DIR", help="folder of the code under test (default: src, or the top)")
     add("--minutes", type=float, default=5.0, metavar="N", help="time for the pairs of a run (default: 5)")
+    add(
+        "--isolation",
+        choices=("paired", "sequential"),
+        default="paired",
+        help="sides take turns (the default), or run one after the other, where two at once would disturb",
+    )
     add("--device", default="auto", metavar="LIST", help="auto (the default), or a list such as cpu,cuda:1")
     add("--dtype", metavar="LIST", help="a list such as float32,bfloat16 (default: by budget)")
     add("-k", dest="keyword", metavar="EXPR", help="only benchmarks that match, as in pytest")
@@ -171,6 +177,7 @@ def _request(options: argparse.Namespace, more: int = 0) -> Request:
         threads=options.threads,
         seed=secrets.randbits(32) if options.seed is None else options.seed + more,
         patience=float(options.timeout),
+        isolation=options.isolation,
         pytest_args=options.pytest_args,
     )
 

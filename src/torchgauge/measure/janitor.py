@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +111,7 @@ def watch(group: int) -> None:
         raise ValueError(f"{group} is no process group of one's own")
     if _janitors:
         # read here, where the process is a child of ours, so that its number can't be another's yet
-        _tell(_janitors[-1], {"group": group, "started": _started(group)})
+        _tell(_janitors[-1], {"group": group, "started": _begun(group)})
 
 
 def forget(group: int) -> None:
@@ -133,6 +133,38 @@ def run(
         subprocess.TimeoutExpired: it took more than `timeout` seconds.
 
     """
+    with _started(command, cwd, variables) as child:
+        out, error = child.communicate(timeout=timeout)
+    return subprocess.CompletedProcess(command, child.returncode, out, error)
+
+
+def run_together(
+    commands: Sequence[tuple[Sequence[str | Path], Path, Mapping[str, str]]],
+) -> list[subprocess.CompletedProcess[bytes]]:
+    """Run commands at the same time, each with its working directory and its environment, as `run` does.
+
+    Raises:
+        OSError: one can't be started.
+
+    """
+    from concurrent.futures import ThreadPoolExecutor  # only here: the janitor itself has no use for it
+
+    with ExitStack() as stack:
+        # the pool comes first, so that it is left last: its threads end once the processes are gone
+        pool = stack.enter_context(ThreadPoolExecutor(len(commands)))
+        children = [stack.enter_context(_started(*command)) for command in commands]
+        said = list(pool.map(subprocess.Popen.communicate, children))
+    return [
+        subprocess.CompletedProcess(child.args, child.returncode, *both)
+        for child, both in zip(children, said, strict=True)
+    ]
+
+
+@contextmanager
+def _started(
+    command: Sequence[str | Path], cwd: Path, variables: Mapping[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a command that is killed with all it started if this is left early."""
     with subprocess.Popen(
         command,
         cwd=cwd,
@@ -144,13 +176,12 @@ def run(
     ) as child:
         try:
             watch(child.pid)
-            out, error = child.communicate(timeout=timeout)
+            yield child
         except BaseException:
             _signalled(child.pid, signal.SIGKILL)
             raise
         finally:
             forget(child.pid)
-    return subprocess.CompletedProcess(command, child.returncode, out, error)
 
 
 def _tell(post: tuple[int, Duties], message: Mapping[str, Any]) -> None:
@@ -190,7 +221,7 @@ def _stat(process: int) -> list[bytes]:
         return []
 
 
-def _started(process: int) -> int | None:
+def _begun(process: int) -> int | None:
     """Give when a process was started, in clock ticks since the machine was; None where nobody says."""
     fields = _stat(process)
     return int(fields[19]) if fields else None
@@ -202,7 +233,7 @@ def _same(group: int, since: int | None) -> bool:
     A number is given to no new process while a group has it: where the leader is gone and the group is
     not, the group is still the same.
     """
-    now = _started(group)
+    now = _begun(group)
     return since is None or now is None or now == since
 
 

@@ -83,8 +83,9 @@ class AbHeader(Struct, frozen=True, kw_only=True, tag="ab", tag_field="kind"):
 class Round(Struct, frozen=True, kw_only=True):
     """One round's blocks, in seconds a call, in the order in which each side took them."""
 
-    order: Literal["ABBA", "BAAB", "sequential"]
-    """A is base, B is head."""
+    order: Literal["ABBA", "BAAB", "AABB", "BBAA"]
+    """A is base, B is head. In the last two, which isolation "sequential" has, one side took all its blocks
+    of a pair before the other took any: a round is then the n-th blocks of either."""
     base: list[float]
     head: list[float]
 

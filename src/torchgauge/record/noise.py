@@ -1,4 +1,7 @@
-"""What a machine's A/A runs said of it, stored beside them: `aa_<machine key>.json`."""
+"""What a machine's A/A runs said of it, stored beside them.
+
+The file is `aa_<machine key>.json`; of sides measured one after the other `aa_<machine key>_sequential.json`.
+"""
 
 from __future__ import annotations
 
@@ -20,17 +23,21 @@ class Noise(Struct, frozen=True, kw_only=True):
 
     schema: int
     machine_key: str
+    isolation: str = "paired"
     torchgauge: str
     finished: str
     runs: int
     alarms: int
     """Runs that named a case although nothing had changed."""
+    case_seconds: float | None = None
+    """What a case took in a pair, in the mean, without the start of the processes."""
     log_ratios: dict[str, list[float]]
 
 
-def noise_path(results: Path, machine_key: str) -> Path:
-    """Give the file in a folder of results."""
-    return results / f"aa_{machine_key}.json"
+def noise_path(results: Path, machine_key: str, isolation: str) -> Path:
+    """Give the file in a folder of results. Each isolation has noise of its own."""
+    kind = "" if isolation == "paired" else f"_{isolation}"
+    return results / f"aa_{machine_key}{kind}.json"
 
 
 def read_noise(path: Path) -> Noise:

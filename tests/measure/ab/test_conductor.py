@@ -41,6 +41,12 @@ def starve():
 def hang():
     if LEAVES:
         time.sleep(600)
+
+def grow():
+    if LEAVES:
+        import resource, torch
+        resource.setrlimit(resource.RLIMIT_AS, (1 << 36, 1 << 36))
+        kept = [torch.ones(1 << 36, dtype=torch.uint8)]
 """
 BENCH = """
 import os, subprocess, sys
@@ -68,6 +74,9 @@ def bench_starves(gauge):
 def bench_hangs(gauge):
     gauge(code.hang)
 
+def bench_grows(gauge):
+    gauge(code.grow)
+
 def bench_wrong(gauge):
     gauge(code.work)
     assert not code.LEAVES, "the result is wrong"
@@ -82,6 +91,7 @@ def bench_skipped_by_head(gauge):
     gauge(code.work)
 """
 FAILING = {"leaves", "starves", "hangs", "wrong"}
+SKIPPED = {"skipped_by_head": "not here", "grows": "can't allocate memory"}
 
 
 def eventually(holds: Callable[[], object]) -> bool:
@@ -131,14 +141,15 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         assert list(place.iterdir()) == [], "something was left behind"
 
 
-@pytest.fixture(scope="module")
-def measured(repository: Path) -> tuple[Cast, Seen, list[PairLine | AbFailure | AbSkip]]:
+@pytest.fixture(scope="module", params=["paired", "sequential"])
+def measured(repository: Path, request) -> tuple[Cast, Seen, list[PairLine | AbFailure | AbSkip]]:
     """Measure one pair of all benchmarks; a hang is one after eight seconds."""
     lines: list[PairLine | AbFailure | AbSkip] = []
+    asked = Request(["bench"], seed=1, patience=8.0, isolation=request.param)
     with prepared(
         Spec("git", "HEAD"), Spec("here"), repository=repository, source=None, bench_from="head"
     ) as sides:
-        conductor = Conductor(*sides, Request(["bench"], seed=1, patience=8.0), lambda _: None)
+        conductor = Conductor(*sides, asked, lambda _: None)
         cast = conductor.introduce()
         conductor.begin(cast, lines.append)
         seen = conductor.measure(list(cast.cases))
@@ -152,13 +163,13 @@ def short(case: str) -> str:
 def test_a_side_that_does_twice_the_work_takes_about_twice_as_long(measured) -> None:
     _, seen, _ = measured
     ratio = next(ratio for case, ratio in seen.ratios.items() if short(case) == "calm")
-    assert 0.4 < ratio < 1.0  # log 2 is 0.69
+    assert 0.05 < ratio < 1.4  # log 2 is 0.69; one after the other, the machine's drift is in it
 
 
 def test_all_are_measured_but_those_that_fail_or_are_skipped(measured) -> None:
     cast, seen, _ = measured
     assert {short(case) for case in seen.failed} == FAILING
-    assert {short(case) for case in seen.skipped} == {"skipped_by_head"}
+    assert {short(case) for case in seen.skipped} == SKIPPED.keys()
     assert seen.ratios.keys() == {CANARY.id, *cast.cases} - seen.failed.keys() - seen.skipped.keys()
 
 
@@ -180,10 +191,12 @@ def test_each_failure_is_told_in_a_plain_line_with_its_side(measured, name: str,
     assert line.side == "head"
 
 
-def test_what_a_side_skips_is_told_with_its_reason(measured) -> None:
+@pytest.mark.parametrize(("name", "reason"), SKIPPED.items())
+def test_what_a_side_skips_or_has_no_memory_for_is_told_with_its_reason(measured, name, reason) -> None:
     _, _, lines = measured
-    skip = next(line for line in lines if isinstance(line, AbSkip))
-    assert (short(skip.case), skip.side, skip.reason) == ("skipped_by_head", "head", "not here")
+    skip = next(line for line in lines if isinstance(line, AbSkip) and short(line.case) == name)
+    assert skip.side == "head"
+    assert reason in skip.reason
 
 
 def test_all_raw_blocks_are_written_down(measured) -> None:
@@ -209,7 +222,7 @@ def test_a_selection_of_nothing_is_refused_with_the_cure(repository: Path) -> No
         Spec("git", "HEAD"), Spec("here"), repository=repository, source=None, bench_from="head"
     ) as sides:
         conductor = Conductor(*sides, Request(["bench"], keyword="nothing", patience=30.0), lambda _: None)
-        with pytest.raises(TorchgaugeError, match=r"matches none of 9 benchmarks.*--collect-only"):
+        with pytest.raises(TorchgaugeError, match=r"matches none of 10 benchmarks.*--collect-only"):
             conductor.introduce()
 
 

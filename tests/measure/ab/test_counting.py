@@ -29,15 +29,18 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_sides_operators_are_counted_in_a_process_of_its_own(folder: Path) -> None:
+def test_the_operators_of_both_sides_are_counted_in_processes_of_their_own(folder: Path) -> None:
     here = Spec("here")
-    with prepared(here, here, repository=folder, source=None, bench_from="head") as (side, _):
-        lines, failures = counting.count(side, "base", Request(["bench"]), "counts", 0)
-    counted = {line.metric: line for line in lines}
+    with prepared(here, here, repository=folder, source=None, bench_from="head") as (side, other):
+        both = counting.count({"base": side, "head": other}, Request(["bench"]), "counts", 0)
+    base, head = both["base"], both["head"]
+    assert [line.metric for line in base.lines] == [line.metric for line in head.lines]
+    assert {line.side for line in head.lines} == {"head"}
+    counted = {line.metric: line for line in base.lines}
     assert counted["operators"].parts["aten::mm"] == 1.0
     assert set(counted["operators"].values) == {sum(counted["operators"].parts.values())}
     assert counted["allocations"].parts == {"16 B": 1.0}
-    assert [(one.side, one.case, one.stage) for one in failures] == [("base", "x/wrong[cpu]", "measure")]
+    assert [(one.side, one.case, one.stage) for one in base.failures] == [("base", "x/wrong[cpu]", "measure")]
 
 
 def test_a_side_that_can_not_be_counted_is_told_in_one_line(folder: Path) -> None:
@@ -47,7 +50,7 @@ def test_a_side_that_can_not_be_counted_is_told_in_one_line(folder: Path) -> Non
         prepared(here, here, repository=folder, source=None, bench_from="head") as (side, _),
         pytest.raises(TorchgaugeError, match=r"^base \(here\): -k 'nothing' matches none of 2 benchmarks"),
     ):
-        counting.count(side, "base", request, "counts", 0)
+        counting.count({"base": side}, request, "counts", 0)
 
 
 def test_instructions_without_valgrind_are_refused_with_the_cure(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,8 @@
 """The decision of the regression gate, pure and without I/O: from log ratios of pairs to verdicts.
 
     check(design, cases=12, seconds=300, cost=cost)
-    state = begin(design, {case: floor_from(stored[case], design) for case in cases})
+    wanted = Wanted(design, seconds=300, cases=12)
+    state = begin(design, {case: wanted.floor(stored[case], case_seconds) for case in cases})
     while (batch := plan(state, seconds_left(), cost)) is not None:
         state = take(state, measure(batch))
     verdict = overall(one.verdict for one in comparisons(state))
@@ -10,8 +11,8 @@
 holds the tests of one case; `floor` what a machine can tell at all.
 """
 
-from torchgauge.analysis.gate.design import Cost, Design, check
-from torchgauge.analysis.gate.floor import floor_from
+from torchgauge.analysis.gate.design import USUAL_COST, Cost, Design, check
+from torchgauge.analysis.gate.floor import Wanted, floor_from
 from torchgauge.analysis.gate.planning import Batch, plan
 from torchgauge.analysis.gate.stages import Candidate, State, Wave, begin, comparisons, fail, take
 from torchgauge.analysis.gate.verdict import (
@@ -24,6 +25,7 @@ from torchgauge.analysis.gate.verdict import (
 from torchgauge.record.ab import Comparison, Verdict
 
 __all__ = [
+    "USUAL_COST",
     "Batch",
     "Candidate",
     "Comparison",
@@ -31,6 +33,7 @@ __all__ = [
     "Design",
     "State",
     "Verdict",
+    "Wanted",
     "Wave",
     "begin",
     "canary_alarms",

@@ -78,6 +78,10 @@ class Cost:
         return max(0, math.floor((seconds / pairs - self.start) / self.case + 1e-9))
 
 
+USUAL_COST = Cost(start=3.0, case=0.6)
+"""What a pair takes, before one was measured."""
+
+
 def check(
     design: Design, cases: int, seconds: float | None = None, cost: Cost | None = None, spent: float = 0.0
 ) -> None:

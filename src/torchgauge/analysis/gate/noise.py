@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import stdev
+from statistics import median, stdev
 
-from torchgauge.analysis.gate.design import Design
-from torchgauge.analysis.gate.floor import floor_from
+from torchgauge.analysis.gate.design import USUAL_COST, Design
+from torchgauge.analysis.gate.floor import Wanted
 from torchgauge.analysis.randomization import clopper_pearson, p_above, p_uniform
 from torchgauge.errors import TorchgaugeError
 from torchgauge.record.ab import AbRun, Verdict
@@ -31,6 +31,7 @@ class MachineNoise:
     """What the runs of one machine said."""
 
     machine_key: str
+    isolation: str
     runs: int
     pairs: int
     """Pairs of processes in all of them."""
@@ -49,6 +50,8 @@ class MachineNoise:
     p_uniform: float
     """Of "small p-values are no more frequent than they ought to be"; as if they were independent."""
     log_ratios: Mapping[str, Sequence[float]]
+    case_seconds: float | None = None
+    """What a case took in a pair, in the mean; None where nobody knows."""
 
 
 def machine_noise(runs: Sequence[AbRun], design: Design) -> MachineNoise:
@@ -56,10 +59,11 @@ def machine_noise(runs: Sequence[AbRun], design: Design) -> MachineNoise:
 
     Args:
         runs: complete ones.
-        design: of the runs that floors are wanted for.
+        design: of the runs that floors are wanted for; they have the time and the cases of the last of these.
 
     Raises:
-        TorchgaugeError: there is none, one compared two different things, or they are of several machines.
+        TorchgaugeError: there is none, one compared two different things, they are of several machines, or of
+            both isolations.
 
     """
     if not runs:
@@ -67,6 +71,11 @@ def machine_noise(runs: Sequence[AbRun], design: Design) -> MachineNoise:
     keys = {_machine_key(run) for run in runs}
     if len(keys) > 1:
         raise TorchgaugeError("these A/A runs are of several machines; name those of one")
+    isolations = {run.header.config.isolation for run in runs}
+    if len(isolations) > 1:
+        raise TorchgaugeError(
+            "some of these A/A runs are paired and others sequential: name those of one kind"
+        )
     log_ratios: dict[str, list[float]] = defaultdict(list)
     p_values = []
     for run in runs:
@@ -78,12 +87,15 @@ def machine_noise(runs: Sequence[AbRun], design: Design) -> MachineNoise:
         for case, some in mine.items():
             log_ratios[case] += some
             p_values.append(p_above(some))
+    case_seconds = _case_seconds(runs)
+    wanted = Wanted(design, runs[-1].header.config.minutes * 60, len(log_ratios))
     valid = [run for run in runs if run.end and run.end.verdict is not Verdict.INVALID]
     named = [[(one.case, one.verdict) for one in run.comparisons if one.verdict in NAMED] for run in valid]
     alarms = sum(map(bool, named))
     verdicts = [one.verdict for run in valid for one in run.comparisons]
     return MachineNoise(
         machine_key=keys.pop(),
+        isolation=isolations.pop(),
         runs=len(runs),
         pairs=sum(run.end.pairs for run in runs if run.end),
         invalid=len(runs) - len(valid),
@@ -92,13 +104,29 @@ def machine_noise(runs: Sequence[AbRun], design: Design) -> MachineNoise:
         named=tuple(one for some in named for one in some),
         unclear=verdicts.count(Verdict.INCONCLUSIVE) / max(1, len(verdicts)),
         cases=tuple(
-            CaseNoise(case, len(some), stdev(some) if len(some) > 1 else None, floor_from(some, design))
+            CaseNoise(
+                case,
+                len(some),
+                stdev(some) if len(some) > 1 else None,
+                wanted.floor(some, case_seconds),
+            )
             for case, some in sorted(log_ratios.items())
         ),
         p_values=tuple(p_values),
         p_uniform=p_uniform(p_values),
         log_ratios=dict(log_ratios),
+        case_seconds=case_seconds,
     )
+
+
+def _case_seconds(runs: Sequence[AbRun]) -> float | None:
+    """Find what a case takes in a pair, beyond the start of the processes."""
+    found = [
+        (run.end.wall_seconds / run.end.pairs - USUAL_COST.start) * run.end.pairs / len(run.pairs)
+        for run in runs
+        if run.end and run.end.pairs and run.pairs
+    ]
+    return max(1e-3, median(found)) if found else None
 
 
 def _machine_key(run: AbRun) -> str:

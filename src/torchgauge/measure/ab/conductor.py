@@ -8,14 +8,14 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from torchgauge.errors import TorchgaugeError
 from torchgauge.measure import threads
 from torchgauge.measure.ab.channel import CANARY, Hello
-from torchgauge.measure.ab.pair import NotTaken, Pair, pair
+from torchgauge.measure.ab.isolation import ISOLATIONS, Outcome
+from torchgauge.measure.ab.pair import NotTaken, pair
 from torchgauge.measure.ab.process import SideError, SideProcess
 from torchgauge.measure.sides import Side
 from torchgauge.record.ab import AbFailure, AbSkip, PairLine
@@ -38,6 +38,8 @@ class Request:
     seed: int = 0
     patience: float = 60.0
     """Seconds after which a side that says nothing is taken to hang."""
+    isolation: str = "paired"
+    """How the sides share the machine (`torchgauge.measure.ab.isolation`)."""
     pytest_args: list[str] = field(default_factory=list)
 
 
@@ -130,29 +132,18 @@ class Conductor:
         """
         number, self._pairs = self._pairs, self._pairs + 1
         chance = random.Random(f"{self._request.seed}-{number}")
-        core = self._core(chance)
         hash_seed = chance.randrange(2**32)  # the same on both sides, another in each pair
-        left = [CANARY.id, *chance.sample(list(cases), len(cases))]
+        isolation = ISOLATIONS[self._request.isolation](
+            lambda name: self._start(name, hash_seed), chance, self._core(chance)
+        )
         seen = Seen({}, {}, {})
-        begin, measuring = time.monotonic(), 0.0
-        while left:
-            started = None
-            try:
-                with pair(lambda name: self._start(name, hash_seed), chance) as met, _on(core):
-                    started = time.monotonic()
-                    met.keep_to(core)
-                    while left:
-                        self._measure_one(met, number, left, seen)
-                        left.pop(0)
-            except SideError as error:
-                if started is None:  # it could not even begin
-                    raise TorchgaugeError(f"{error.side.where}: {error.failure.message}") from None
-                key = left.pop(0)
-                seen.failed[key] = self._failed(key, error)
-            finally:
-                measuring += 0.0 if started is None else time.monotonic() - started
-        seen.start_seconds = time.monotonic() - begin - measuring
-        seen.case_seconds = measuring / max(1, len(seen.ratios))
+        begin = time.monotonic()
+        isolation.visit(
+            [CANARY.id, *chance.sample(list(cases), len(cases))],
+            lambda case, outcome: self._take(number, case, outcome, seen),
+        )
+        seen.start_seconds = time.monotonic() - begin - isolation.measuring
+        seen.case_seconds = isolation.measuring / max(1, len(seen.ratios))
         return seen
 
     def _core(self, chance: random.Random) -> int | None:
@@ -161,9 +152,11 @@ class Conductor:
             return None
         return chance.choice(sorted(os.sched_getaffinity(0)))
 
-    def _measure_one(self, met: Pair, number: int, left: Sequence[str], seen: Seen) -> None:
-        key, following = left[0], left[1] if len(left) > 1 else None
-        taken = met.measure(key, following)
+    def _take(self, number: int, key: str, taken: Outcome, seen: Seen) -> None:
+        """Write down what became of a case."""
+        if isinstance(taken, SideError):
+            seen.failed[key] = self._failed(key, taken)
+            return
         if isinstance(taken, NotTaken):
             self._write(AbSkip(case=key, side=taken.side, reason=taken.reason))
             seen.skipped[key] = taken
@@ -205,20 +198,6 @@ class Conductor:
             variables,
             self._request.patience,
         )
-
-
-@contextmanager
-def _on(core: int | None) -> Iterator[None]:
-    """Be on a core for a while, too: to wake a process on another takes as long as its turn."""
-    if core is None:
-        yield
-        return
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
 
 
 def _options(request: Request) -> list[str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
@@ -29,38 +30,57 @@ def lacking(metric: str) -> str | None:
     return valgrind.missing() if metric == "instructions" else None
 
 
-def count(
-    side: Side, name: str, request: Request, metric: str, process: int
-) -> tuple[list[CountLine], list[AbFailure]]:
-    """Count a side's cases once.
+@dataclass(frozen=True)
+class Counted:
+    """What one process of a side counted."""
+
+    lines: list[CountLine]
+    failures: list[AbFailure]
+
+
+def count(sides: Mapping[str, Side], request: Request, metric: str, process: int) -> dict[str, Counted]:
+    """Count the cases of both sides once, in a process each, at the same time.
 
     Args:
-        side: the side.
-        name: "base" or "head".
+        sides: by name, "base" and "head".
         request: what is to be counted.
         metric: "counts" or "instructions".
-        process: which of its processes this is, from 0.
+        process: which of their processes these are, from 0.
 
     Raises:
-        TorchgaugeError: the side can't be measured; says why.
+        TorchgaugeError: a side can't be measured; says why.
 
     """
-    folder = side.gauge.parent / f"{name}-{metric}-{process}"
-    done = janitor.run(_command(side, request, metric, folder), side.root, _variables(side, request.threads))
+    folders = {name: side.gauge.parent / f"{name}-{metric}-{process}" for name, side in sides.items()}
+    ended = janitor.run_together(
+        [
+            (_command(side, request, metric, folders[name]), side.root, _variables(side, request.threads))
+            for name, side in sides.items()
+        ]
+    )
+    return {
+        name: _counted(sides[name], name, metric, process, folders[name], done)
+        for name, done in zip(sides, ended, strict=True)
+    }
+
+
+def _counted(
+    side: Side,
+    name: str,
+    metric: str,
+    process: int,
+    folder: Path,
+    done: subprocess.CompletedProcess[bytes],
+) -> Counted:
     files = sorted(folder.glob("*.jsonl"))
     if done.returncode not in (0, 1) or not files:
         raise TorchgaugeError(f"{side.where}: {_last_line(done)}")
     run = read(files[0])
-    return lines(run, name, metric, process), [
-        AbFailure(
-            case=one.case.id,
-            side=name,
-            stage=one.stage,
-            error=one.error,
-            message=one.message,
-        )
+    failures = [
+        AbFailure(case=one.case.id, side=name, stage=one.stage, error=one.error, message=one.message)
         for one in run.failures
     ]
+    return Counted(lines(run, name, metric, process), failures)
 
 
 def lines(run: Run, name: str, metric: str, process: int) -> list[CountLine]:

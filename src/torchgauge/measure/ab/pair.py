@@ -46,6 +46,16 @@ class NotTaken:
 
 
 @dataclass(frozen=True)
+class Solo:
+    """What one side alone saw of a case: its blocks of `loops` calls, in seconds a call."""
+
+    loops: int
+    method: str
+    blocks: list[float]
+    poor: str | None = None
+
+
+@dataclass(frozen=True)
 class Taken:
     """What one pair saw of a case: rounds of blocks of `loops` calls."""
 
@@ -92,7 +102,7 @@ class Pair:
                 if isinstance(said, Ready):
                     side.send(Finish())
                     side.receive(Finished, Skipped)
-            return _not_taken(one, other)
+            return not_taken(*(said.reason if isinstance(said, Skipped) else None for said in (one, other)))
         loops = shared_loops(one.loops, other.loops)
         longest = max(said.seconds / said.loops for said in (one, other)) * loops
         taken = [self._round(loops, longest) for _ in range(rounds(longest))]
@@ -155,10 +165,44 @@ def rounds(block: float) -> int:
     return max(LEAST_ROUNDS, min(MOST_ROUNDS, max(for_short, min(FEW_ROUNDS, for_long))))
 
 
-def _not_taken(base: Ready | Skipped, head: Ready | Skipped) -> NotTaken:
-    if isinstance(base, Skipped) and isinstance(head, Skipped):
-        return NotTaken("both", head.reason)
-    if isinstance(base, Skipped):
-        return NotTaken("base", base.reason)
-    assert isinstance(head, Skipped)
-    return NotTaken("head", head.reason)
+def alone(process: SideProcess, case: str, following: str | None, like: Solo | None) -> Solo | NotTaken:
+    """Measure a case on one side that has the machine to itself.
+
+    Args:
+        process: has said Hello.
+        case: its id.
+        following: the case that comes next in this process.
+        like: what the other side took, which had its turn before; None where this is the first.
+
+    Raises:
+        SideError: the side failed. The process can't be used any more.
+
+    """
+    process.send(Visit(case, following))
+    said = cast(Ready | Skipped, process.receive(Ready, Skipped))
+    if isinstance(said, Skipped):
+        return NotTaken("", said.reason)
+    loops = said.loops if like is None else min(like.loops, UNEVEN * said.loops)
+    block = said.seconds / said.loops * loops
+    count = 2 * rounds(block) if like is None else len(like.blocks)
+    process.send(Take(loops, count))
+    blocks = process.receive(Blocks, more=20 * block * count).seconds
+    process.send(Finish())
+    return Solo(loops, said.method, blocks, process.receive(Finished).poor)
+
+
+def joined(base: Solo, head: Solo, first: str) -> Taken:
+    """Make rounds of what two sides took one after the other; `first` is who began, "base" or "head"."""
+    order: Literal["AABB", "BBAA"] = "AABB" if first == "base" else "BBAA"
+    taken = [
+        Round(order=order, base=base.blocks[place : place + 2], head=head.blocks[place : place + 2])
+        for place in range(0, len(base.blocks), 2)
+    ]
+    return Taken(min(base.loops, head.loops), base.method, taken, base.poor or head.poor)
+
+
+def not_taken(base: str | None, head: str | None) -> NotTaken:
+    """Say which side skipped a case; each argument is its reason, or None where it did not skip."""
+    if base is not None and head is not None:
+        return NotTaken("both", head)
+    return NotTaken("base", base) if base is not None else NotTaken("head", head or "")

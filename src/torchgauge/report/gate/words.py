@@ -168,6 +168,7 @@ def reproduce(run: AbRun) -> str:
         ("--budget", config.budget, "quick"),
         ("--threads", str(config.threads), "1"),
         ("--metric", ",".join(config.metrics), "time"),
+        ("--isolation", config.isolation, "paired"),
         ("--minutes", f"{config.minutes:g}", "5"),
         ("--seed", str(config.seed), None),
     )
