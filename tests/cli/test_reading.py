@@ -25,7 +25,9 @@ RUN = '{"kind":"run","schema":1,"id":"x","started":"2026-01-01T00:00:00+00:00"'
         (RUN.encode() + b',"environment":3,"config":{}}\n', ["line 1", "environment"]),
     ],
 )
-@pytest.mark.parametrize("words", [["show"], ["report", "-o", "page.html"], ["export", "--format", "csv"]])
+@pytest.mark.parametrize(
+    "words", [["show"], ["report", "-o", "page.html"], ["export", "--format", "csv"], ["compare"]]
+)
 def test_a_file_that_is_no_run_is_one_line(
     command, refused, project: Path, content: bytes | None, told: list[str], words: list[str]
 ) -> None:

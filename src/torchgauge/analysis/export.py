@@ -51,7 +51,7 @@ def csv(run: Run) -> bytes:
     frame = _flat(summaries([run]))
     for name in frame.columns:
         if frame[name].dtype == "str":
-            frame[name] = frame[name].map(_harmless, na_action="ignore")
+            frame[name] = frame[name].map(harmless, na_action="ignore")
     return frame.to_csv(index=False, lineterminator="\r\n").encode()
 
 
@@ -87,6 +87,6 @@ def _flat(frame: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _harmless(text: str) -> str:
+def harmless(text: str) -> str:
     """Keep a spreadsheet from running a text (CWE-1236): an apostrophe before = + - @, tab, return."""
     return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r", "\n") else text

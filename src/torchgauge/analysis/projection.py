@@ -29,6 +29,7 @@ from torchgauge.record.ending import PRIMARY_METRICS
 from torchgauge.record.fingerprint import speed_facts
 
 CASE = "case"
+ID = "id"
 OF_CASE = ("group", "name", "device", "dtype")
 OF_MEASURING = ("metric", "method", "instrument", "unit", "quantile")
 OF_RUN: dict[str, Callable[[Run], object]] = {
@@ -152,7 +153,7 @@ def project(
     columns: Sequence[str] = ("run",),
     where: Mapping[str, Sequence[str]] | None = None,
     baseline: Sequence[str] | None = None,
-    order: Callable[[str, object], Any] = lambda _, value: text_of(value),
+    order: Callable[[str, object], Any] | None = None,
 ) -> Projection:
     """Lay runs out along keys.
 
@@ -162,8 +163,10 @@ def project(
         columns: keys whose values are told apart by columns.
         where: keys and the values, as text, to which they are held. Without `metric` among them, what
             leads is shown: `device_time` where there is one, else the time.
-        baseline: values of the column that the others are compared with, as text; the first without it.
-        order: gives the sort key of a value of a case's key. Runs stand in the order given.
+        baseline: values of the column that the others are compared with, as text; without it the first that
+            has a value.
+        order: gives the sort key of a value of a case's key; without it numbers stand by size and texts by
+            alphabet. Runs stand in the order given.
 
     Raises:
         TorchgaugeError: no such key, a key twice, nothing that `where` leaves, or no such column.
@@ -178,7 +181,8 @@ def project(
     known = dict.fromkeys(key for point in every for key in (*point.of_case, *point.facts))
     for key in (*asked, *where):
         if key != CASE and key not in known:
-            raise TorchgaugeError(f"no key {key!r} in these runs: there are {CASE}, {', '.join(known)}")
+            there = ", ".join([CASE, *(name for name in known if name != ID)])
+            raise TorchgaugeError(f"no key {key!r} in these runs: there are {there}")
     chosen = [point for point in _leading(every, where) if _held(point, where)]
     if not chosen:
         held = " ".join(f"{key}={','.join(values)}" for key, values in where.items())
@@ -190,7 +194,7 @@ def project(
     for point in chosen:
         place = (_place(point, rows, taken), _place(point, columns, taken))
         grid.setdefault(place, _Group()).add(_rest(point, taken, cases_are_told=CASE in taken), point)
-    rank = _ranks(chosen, taken, order)
+    rank = _ranks(chosen, taken, order or _plainly)
     axes = [
         sorted(
             {place[axis] for place in grid},
@@ -199,6 +203,12 @@ def project(
         for axis, keys in enumerate((rows, columns))
     ]
     return _projection(rows, columns, baseline, chosen, grid, axes)
+
+
+def _plainly(_: str, value: object) -> tuple[int, float, str]:
+    if value is None:
+        return 0, 0.0, ""
+    return (1, float(value), "") if isinstance(value, int | float) else (2, 0.0, str(value))
 
 
 def _by_rank(rank: Callable[[str, object], Any], keys: Sequence[str], values: Key) -> list[Any]:
@@ -282,7 +292,7 @@ def _points(runs: Iterable[Run]) -> list[_Point]:
         value = None
         if known["value"] is not None:
             value = Value(known["value"], known["low"], known["high"])
-        facts = of_run[row["run"]] | {key: known[key] for key in OF_MEASURING} | {"id": row["case"]}
+        facts = of_run[row["run"]] | {key: known[key] for key in OF_MEASURING} | {ID: row["case"]}
         points.append(_Point(of_case, facts, value, known["unit"] or ""))
     return points
 
@@ -302,7 +312,7 @@ def _leading(points: Sequence[_Point], where: Mapping[str, Sequence[str]]) -> li
     if "metric" in where or "instrument" in where:
         return [point for point in points if point.value is not None]
     on_device = {
-        (point.facts["run"], point.facts["id"]) for point in points if point.facts["metric"] == "device_time"
+        (point.facts["run"], point.facts[ID]) for point in points if point.facts["metric"] == "device_time"
     }
     return [
         point
@@ -310,15 +320,14 @@ def _leading(points: Sequence[_Point], where: Mapping[str, Sequence[str]]) -> li
         if point.facts["metric"] in (None, "device_time")
         or (
             point.facts["metric"] in PRIMARY_METRICS
-            and (point.facts["run"], point.facts["id"]) not in on_device
+            and (point.facts["run"], point.facts[ID]) not in on_device
         )
     ]
 
 
 def _held(point: _Point, where: Mapping[str, Sequence[str]]) -> bool:
     return all(
-        text_of(point.facts["id"] if key == CASE else point.get(key)) in values
-        for key, values in where.items()
+        text_of(point.facts[ID] if key == CASE else point.get(key)) in values for key, values in where.items()
     )
 
 
@@ -339,7 +348,7 @@ def _name(point: _Point, taken: frozenset[str]) -> str:
     """Name a case as its id does, without what other keys have taken."""
     of_case = point.of_case
     if not taken & of_case.keys():
-        return str(point.facts["id"])
+        return str(point.facts[ID])
     words = [
         str(of_case[key]) for key in ("device", "dtype") if key not in taken and of_case[key] is not None
     ]
@@ -441,8 +450,8 @@ def _mean(ratios: Sequence[Ratio], *, leave_out: bool) -> Ratio | None:
 
 
 def _baseline(columns: Sequence[Key], keys: Sequence[str], wanted: Sequence[str] | None) -> int:
-    if wanted is None:
-        return 0
+    if wanted is None:  # cases without a dtype are no measure of those that have one
+        return next((place for place, column in enumerate(columns) if None not in column), 0)
     names = [tuple(map(text_of, column)) for column in columns]
     if tuple(wanted) not in names:
         there = ", ".join(",".join(name) for name in names)
@@ -461,7 +470,7 @@ def _what_varies(
 
     What a case is told apart by inside a cell does not count: it is matched case by case.
     """
-    keys = dict.fromkeys(key for point in chosen for key in (*point.of_case, *point.facts) if key != "id")
+    keys = dict.fromkeys(key for point in chosen for key in (*point.of_case, *point.facts) if key != ID)
     constant: dict[str, object] = {}
     varying: dict[str, tuple[object, ...]] = {}
     by_row: dict[Key, list[list[_Point]]] = {}

@@ -6,7 +6,7 @@ import io
 import os
 import sys
 
-from torchgauge.cli import ab, doctor, reading, run
+from torchgauge.cli import ab, compare, doctor, reading, run
 from torchgauge.cli.subcommands import Subcommands, cure
 from torchgauge.errors import TorchgaugeError
 
@@ -54,6 +54,7 @@ def declared() -> Subcommands:
     run.declare(made)
     ab.declare(made)
     reading.declare(made)
+    compare.declare(made)
     doctor.declare(made)
     return made
 

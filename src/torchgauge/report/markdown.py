@@ -76,13 +76,18 @@ def _header(overview: Overview, *, several: bool) -> list[str]:
 
 def _table(table: Table, usual: str, name: str | None = None) -> list[str]:
     title = escape(" · ".join(part for part in (table.constants, table.measured) if part and part != usual))
+    return [f"### {escape(name or table.name)}", *([title] if title else []), grid(table)]
+
+
+def grid(table: Table) -> str:
+    """Write the rows of a table under its heads."""
     heads = [*map(escape, table.row_heads), *map(escape, table.columns)]
     lines = [
         f"| {' | '.join(heads)} |",
         "|" + "---|" * len(table.row_heads) + "---:|" * len(table.columns),
     ]
     lines += [f"| {' | '.join([*map(escape, names), *map(_cell, cells)])} |" for names, cells in table.rows]
-    return [f"### {escape(name or table.name)}", *([title] if title else []), "\n".join(lines)]
+    return "\n".join(lines)
 
 
 def _cell(cell: Cell | None) -> str:
