@@ -54,15 +54,7 @@ def optimizers(benchmarks: Bench, run_labels: Mapping[str, str]) -> list[Plot]:
 
 def breakdown(benchmarks: Bench, run_labels: Mapping[str, str]) -> list[Plot]:
     """Stack the parts of the training step, each measured by itself, as shares of the whole step."""
-    parts: dict[tuple[Any, ...], dict[str, Row]] = {}
-    for (group, name, metric), rows in benchmarks.items():
-        if group == "sine_mlp" and metric == "" and name in (*PARTS, WHOLE):
-            for row in rows:
-                eager = row["params"].get("mode", "eager") == "eager"
-                if row["value"] is not None and eager and row["params"].get("form", "eager") == "eager":
-                    where = tuple(row["params"].get(key, "") for key in ("batch", "width"))
-                    parts.setdefault((row["run"], row["device"], row["dtype"], *where), {})[name] = row
-    complete = {key: found for key, found in parts.items() if WHOLE in found and len(found) > 2}
+    complete = steps(benchmarks)
     if not complete:
         return []
     keys = sorted(complete, key=lambda key: [order.key("", value) for value in key])
@@ -114,6 +106,19 @@ def breakdown(benchmarks: Bench, run_labels: Mapping[str, str]) -> list[Plot]:
             bars=True,
         )
     ]
+
+
+def steps(benchmarks: Bench) -> dict[tuple[Any, ...], dict[str, Row]]:
+    """Give the whole training step and its parts, by run, device, dtype, batch and width."""
+    parts: dict[tuple[Any, ...], dict[str, Row]] = {}
+    for (group, name, metric), rows in benchmarks.items():
+        if group == "sine_mlp" and metric == "" and name in (*PARTS, WHOLE):
+            for row in rows:
+                eager = row["params"].get("mode", "eager") == "eager"
+                if row["value"] is not None and eager and row["params"].get("form", "eager") == "eager":
+                    where = tuple(row["params"].get(key, "") for key in ("batch", "width"))
+                    parts.setdefault((row["run"], row["device"], row["dtype"], *where), {})[name] = row
+    return {key: found for key, found in parts.items() if WHOLE in found and len(found) > 2}
 
 
 def _primary(benchmarks: Bench, group: str) -> list[Row]:

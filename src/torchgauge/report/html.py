@@ -16,6 +16,7 @@ from torchgauge import __version__
 from torchgauge.analysis.frame import summaries
 from torchgauge.record import Run
 from torchgauge.report import bars
+from torchgauge.report.answers import answers
 from torchgauge.report.heat import heat_map
 from torchgauge.report.overview import overviews
 from torchgauge.report.plots import over_size
@@ -62,6 +63,7 @@ def render(runs: Sequence[Run]) -> str:
             overviews=found,
             several=len(found) > 1,
             usual=usually(laid_out),
+            answers=answers(parts, names),
             groups=groups,
             heat=heat_map(parts, names),
             sections=instruments,

@@ -8,9 +8,11 @@ from itertools import groupby
 
 from torchgauge.analysis.frame import summaries
 from torchgauge.record import Run
+from torchgauge.report.answers import answers
 from torchgauge.report.overview import Overview, overviews
+from torchgauge.report.points import benchmarks
 from torchgauge.report.sections import sections
-from torchgauge.report.tables import Cell, Notes, Table, tables, usually
+from torchgauge.report.tables import Cell, Notes, Table, tables, timed, usually
 from torchgauge.report.text import count
 
 SHARES = " A % after a rate is its share of the ceiling that was measured for it."
@@ -39,6 +41,10 @@ def render(runs: Sequence[Run]) -> str:
             + SHARES
             * any(cell and cell.share for table in laid_out for _, cells in table.rows for cell in cells)
         )
+    parts = benchmarks(timed(frame[frame["metric"] != "first_call"]))
+    if found_answers := answers(parts, names):
+        blocks.append("## Answers")
+        blocks += [f"**{escape(one.question)}** {escape(' '.join(one.sentences))}" for one in found_answers]
     for group, members in groupby(laid_out, key=lambda table: table.group):
         blocks.append(f"## {escape(group)}")
         for table in members:

@@ -47,7 +47,7 @@ def over_size(rows: Sequence[Row], run_labels: Mapping[str, str]) -> Plot | None
     """
     rows = [row for row in rows if row["value"] is not None and row["value"] > 0]
     dimensions = varying(rows) if rows else []
-    axis = _axis(rows, dimensions)
+    axis = size_axis(rows, dimensions)
     if axis is None:
         return None
     rows = [row for row in rows if (size_of(get(row, axis)) or 0) > 0]
@@ -103,7 +103,8 @@ def _round(value: float, unit: str) -> str:
     return f"{number.rstrip('0').rstrip('.') if '.' in number else number} {rest}"
 
 
-def _axis(rows: Sequence[Row], dimensions: Sequence[Dimension]) -> Dimension | None:
+def size_axis(rows: Sequence[Row], dimensions: Sequence[Dimension]) -> Dimension | None:
+    """Choose the size that a benchmark is drawn over: the one with the most values, two or more."""
     sizes = [
         (
             len({size_of(get(row, d)) for row in rows} - {0.0, None}),
