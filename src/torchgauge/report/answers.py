@@ -416,14 +416,13 @@ def _cell(row: Row) -> Cell:
     half = None
     if row["low"] is not None and row["high"] is not None:
         half = (row["high"] - row["low"]) / (2 * row["value"])
-    return Cell(
-        format_quantity(row["value"], plain(row["unit"], 12)), "" if half is None else f"±{percent(half)}"
-    )
+    interval = "" if half is None else f"±{percent(half)}"
+    return Cell(format_quantity(row["value"], plain(row["unit"], 12)), interval, number=row["value"])
 
 
 def _ratio(ratio: Ratio) -> Cell:
     ends = "" if ratio.low is None or ratio.high is None else f"{ratio.low:.2f} – {ratio.high:.2f}"
-    return Cell(f"{significant(ratio.value, 3)} ×" if ratio.differs else "~", ends)
+    return Cell(f"{significant(ratio.value, 3)} ×" if ratio.differs else "~", ends, number=ratio.value)
 
 
 def _range(values: Sequence[float]) -> str:

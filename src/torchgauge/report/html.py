@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Sequence
 from functools import partial
 from itertools import count as numbers
@@ -55,24 +57,25 @@ def render(runs: Sequence[Run]) -> str:
         }
         for group, members in groupby(zip(laid_out, drawn, strict=True), key=lambda pair: pair[0].group)
     ]
-    return (
-        environment()
-        .get_template("page.html.j2")
-        .render(
-            title=_title([overview.machine for overview in found]),
-            overviews=found,
-            several=len(found) > 1,
-            usual=usually(laid_out),
-            answers=answers(parts, names),
-            groups=groups,
-            heat=heat_map(parts, names),
-            sections=instruments,
-            first_calls=firsts,
-            notes=notes.sentences(),
-            methods=_methods(frame),
-            version=__version__,
-            svg=partial(_numbered, numbers(1)),
-        )
+    made = environment()
+    script = made.get_template("page.js").render()
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return made.get_template("page.html.j2").render(
+        title=_title([overview.machine for overview in found]),
+        overviews=found,
+        several=len(found) > 1,
+        usual=usually(laid_out),
+        answers=answers(parts, names),
+        groups=groups,
+        heat=heat_map(parts, names),
+        sections=instruments,
+        first_calls=firsts,
+        notes=notes.sentences(),
+        methods=_methods(frame),
+        version=__version__,
+        script=Markup(script),
+        script_hash=f"sha256-{digest}",
+        svg=partial(_numbered, numbers(1)),
     )
 
 

@@ -48,6 +48,8 @@ class Cell:
     notes: tuple[int, ...] = ()
     noisy: bool = False
     failed: bool = False
+    number: float | None = None
+    """What a page sorts it by."""
 
 
 @dataclass(frozen=True)
@@ -235,6 +237,7 @@ def _cell(row: Row | None, rate: str | None, number: Callable[[str], int]) -> Ce
         notes=tuple(sorted({number(sentence) for sentence in _sentences(row)})),
         noisy=half is not None and half > NOISY,
         failed=bool(row["failed"]),
+        number=row["value"],
     )
 
 

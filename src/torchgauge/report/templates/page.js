@@ -1,0 +1,67 @@
+"use strict";
+// Tables sort by a click on a head and filter by a word. Without script the page is the same, but for that.
+(() => {
+  const number = (cell) => (cell && cell.dataset.v !== undefined ? Number(cell.dataset.v) : NaN);
+  const text = (cell) => (cell ? cell.textContent.trim() : "");
+
+  // Empty cells stay last whichever way a column is sorted.
+  function compare(one, other, place, sign) {
+    const a = one.cells[place], b = other.cells[place], x = number(a), y = number(b);
+    if (!Number.isNaN(x) || !Number.isNaN(y)) {
+      if (Number.isNaN(x)) return 1;
+      if (Number.isNaN(y)) return -1;
+      return sign * (x - y);
+    }
+    if (!text(a) || !text(b)) return !text(a) - !text(b);
+    return sign * text(a).localeCompare(text(b), undefined, { numeric: true });
+  }
+
+  function sort(table, place) {
+    const heads = [...table.tHead.rows[0].cells], head = heads[place];
+    const sign = head.getAttribute("aria-sort") === "ascending" ? -1 : 1;
+    for (const other of heads) other.removeAttribute("aria-sort");
+    head.setAttribute("aria-sort", sign > 0 ? "ascending" : "descending");
+    const body = table.tBodies[0], rows = [...body.rows];
+    rows.sort((one, other) => compare(one, other, place, sign));
+    body.append(...rows);
+  }
+
+  for (const table of document.querySelectorAll("table")) {
+    if (!table.tHead || table.tBodies[0].rows.length < 2) continue;
+    [...table.tHead.rows[0].cells].forEach((head, place) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.append(...head.childNodes);
+      button.addEventListener("click", () => sort(table, place));
+      head.append(button);
+    });
+  }
+
+  // One field for all tables: a row stays if it, or the title of its table, holds every word.
+  const field = document.getElementById("filter");
+  if (!field) return;
+  field.closest("form").hidden = false;
+  field.closest("form").addEventListener("submit", (event) => event.preventDefault());
+  const shown = document.getElementById("filtered");
+  const articles = [...document.querySelectorAll("main article, #answers details")];
+  field.addEventListener("input", () => {
+    const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
+    let left = 0;
+    for (const article of articles) {
+      const title = (article.querySelector("h3") || article.querySelector("summary")).textContent.toLowerCase();
+      let any = false;
+      for (const row of article.querySelectorAll("tbody tr")) {
+        const all = title + " " + row.textContent.toLowerCase();
+        row.hidden = !words.every((word) => all.includes(word));
+        any ||= !row.hidden;
+        left += !row.hidden;
+      }
+      article.hidden = !any;
+      if (article.tagName === "DETAILS") {
+        article.hidden = false;
+        if (words.length) article.open = any;
+      }
+    }
+    shown.textContent = words.length ? `${left} rows` : "";
+  });
+})();
