@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
+
+import msgspec
 
 import synthetic
 from torchgauge.analysis.frame import summaries
-from torchgauge.record import Run
+from torchgauge.record import CEILING, Run
 from torchgauge.report.answers import Answer, answers
 from torchgauge.report.points import benchmarks
 from torchgauge.report.tables import timed
@@ -16,7 +19,7 @@ def asked(*runs: Run) -> dict[str, Answer]:
     frame = summaries(runs)
     parts = benchmarks(timed(frame[frame["metric"] != "first_call"]))
     names = dict(zip((run.id for run in runs), "ABC", strict=False))
-    return {answer.question: answer for answer in answers(parts, names)}
+    return {answer.question: answer for answer in answers(runs, parts, names)}
 
 
 def run(cases: Sequence[tuple], devices=("cpu",), **more) -> Run:
@@ -119,17 +122,36 @@ def test_the_fastest_form_of_each_optimizer_is_counted() -> None:
     assert rows(found)["SGD", "cpu float32, tensors MLP"][1:] == ("fused", "1.98 ×", "2.98 ×")
 
 
-def test_copies_are_held_against_the_link() -> None:
-    cases = []
-    for memory, seconds in (("pageable", 4e-4), ("pinned", 1e-4)):
-        at = synthetic.case("transfer", "to", "cuda:0", memory=memory, size=2**22)
-        cases.append((at, seconds, {"bytes": 2.0**22}))
-    made = run(cases, ("cpu", "cuda:0"), with_ceilings=True)
-    found = asked(made)["How near do copies come to the link's ceiling?"]
-    assert [names[1] for names, _ in found.table.rows] == [
-        f"cuda:0 float32, memory {memory}, size 4,194,304" for memory in ("pinned", "pageable")
+def test_copies_are_held_against_the_fastest_that_crossed_the_link() -> None:
+    size = 2**22
+    cases = [
+        (
+            synthetic.case("transfer", "to_device", "cuda:0", memory=memory, size=size),
+            took,
+            {"bytes": float(size)},
+        )
+        for memory, took in (("pageable", 4e-4), ("pinned", 1e-4))
     ]
-    assert found.table.rows[0][1][1].value == "41.3 GB/s"
+    cases.append((synthetic.case("transfer", "within", "cuda:0", size=size), 1e-6, {"bytes": 2.0 * size}))
+    link = [
+        (
+            synthetic.case(CEILING, "to_device", "cuda:0", None, size=size, memory="pinned"),
+            8e-5,
+            {"bytes": float(size)},
+        )
+    ]
+    ceilings = [
+        msgspec.structs.replace(line, instrument=CEILING)
+        for line in run(link, ("cpu", "cuda:0")).measurements
+        if line.metric == "device_time"
+    ]
+    made = dataclasses.replace(run(cases, ("cpu", "cuda:0")), ceilings=ceilings)
+    found = asked(made)["How near do copies come to the link's ceiling?"]
+    told = rows(found)
+    assert list(told) == [
+        ("to_device", f"cuda:0 float32, memory {memory}, size 4,194,304") for memory in ("pinned", "pageable")
+    ]
+    assert [cells[2] for cells in told.values()] == ["78%", "20%"]
 
 
 def test_cases_near_a_ceiling_are_work_and_those_far_from_it_the_cost_of_calls() -> None:

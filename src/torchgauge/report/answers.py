@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from torchgauge.analysis.ceilings import Ceilings
 from torchgauge.analysis.projection import Ratio, Value, ratio_of
+from torchgauge.record import Run
 from torchgauge.report import order
 from torchgauge.report.bars import PARTS, WHOLE, Bench, steps
 from torchgauge.report.plots import size_axis
@@ -25,6 +27,14 @@ from torchgauge.units import format_quantity, significant
 
 WORK, CALLS = 0.5, 0.05
 """Shares of a ceiling: from the first on a case is work, under the second it is the cost of calls."""
+LINKS = {
+    "to_device": "to_device",
+    "copy_to_device": "to_device",
+    "pin_then_copy": "to_device",
+    "copy_from_device": "from_device",
+    "cpu": "from_device",
+}
+"""Benchmarks of copies between host and device, and the ceiling of the way they go."""
 MOST_NAMED = 6
 """Places that are named as the fastest of some hot path."""
 
@@ -41,10 +51,11 @@ class Answer:
     table: Table
 
 
-def answers(benchmarks: Bench, run_labels: Mapping[str, str]) -> list[Answer]:
+def answers(runs: Sequence[Run], benchmarks: Bench, run_labels: Mapping[str, str]) -> list[Answer]:
     """Answer what can be answered.
 
     Args:
+        runs: what was read; the link's ceilings are in them alone.
         benchmarks: `points.benchmarks` of the times.
         run_labels: a short name for each run id; used where there are several.
 
@@ -55,7 +66,7 @@ def answers(benchmarks: Bench, run_labels: Mapping[str, str]) -> list[Answer]:
         _crossover(benchmarks, several),
         _in_place(benchmarks, several),
         _optimizers(benchmarks, several),
-        _copies(benchmarks, several),
+        _copies(runs, benchmarks, several),
         _overhead(benchmarks, several),
         _training_step(benchmarks, several),
     )
@@ -262,43 +273,47 @@ def _optimizers(benchmarks: Bench, names: Mapping[str, str]) -> Answer | None:
     )
 
 
-def _copies(benchmarks: Bench, names: Mapping[str, str]) -> Answer | None:
-    """Say how near copies between host and device come to what the link can do."""
-    rows = [
-        row
-        for row in _leading(benchmarks, "transfer")
-        if row["device"] != "cpu" and row.get("bytes_share") is not None
-    ]
-    if not rows:
+def _copies(runs: Sequence[Run], benchmarks: Bench, names: Mapping[str, str]) -> Answer | None:
+    """Say how near copies between host and device come to the fastest that crossed the link."""
+    links: dict[tuple[str, str, str], float] = {}
+    for run in runs:
+        for one in Ceilings(run).measured:
+            if one.unit == "B/s" and one.case.name in LINKS.values():
+                way = (run.id, one.case.device, one.case.name)
+                links[way] = max(links.get(way, 0.0), one.reached)
+    best: dict[tuple[Any, ...], tuple[float, Row]] = {}
+    for row in _leading(benchmarks, "transfer"):
+        link = links.get((row["run"], row["device"], LINKS.get(row["name"], "")))
+        if link and row["bytes"]:
+            share = row["bytes"] / row["value"] / link
+            key = (row["name"], row["run"], row["device"], str(row["params"].get("memory", "")))
+            if key not in best or share > best[key][0]:
+                best[key] = share, row
+    chosen = sorted(best.values(), key=lambda one: -one[0])
+    if not chosen:
         return None
-    best: dict[tuple[Any, ...], Row] = {}
-    for row in rows:
-        key = (row["name"], row["run"], row["device"], str(row["params"].get("memory", "")))
-        if key not in best or row["bytes_share"] > best[key]["bytes_share"]:
-            best[key] = row
-    chosen = sorted(best.values(), key=lambda row: -row["bytes_share"])
-    top, low = chosen[0], chosen[-1]
+    (most, top), (least, low) = chosen[0], chosen[-1]
     return Answer(
         "How near do copies come to the link's ceiling?",
         (
-            f"The best reaches {percent(top['bytes_share'])} of it "
-            f"({plain(top['name'], 60)}, {_at(top, names)}), the slowest kind {percent(low['bytes_share'])} "
+            f"Each kind at its best size: the best reaches {percent(most)} of the fastest that crossed the "
+            f"link that way ({plain(top['name'], 60)}, {_at(top, names)}), the slowest {percent(least)} "
             f"({plain(low['name'], 60)}, {_at(low, names)}).",
         ),
         _table(
             "copy",
             "at",
-            columns=("time", "rate", "share"),
+            columns=("time", "rate", "share of the link"),
             rows=[
                 (
                     (plain(row["name"], 60), _at(row, names)),
                     (
                         _cell(row),
-                        Cell(format_quantity(row["bytes_per_second"], "B/s")),
-                        Cell(percent(row["bytes_share"])),
+                        Cell(format_quantity(row["bytes"] / row["value"], "B/s")),
+                        Cell(percent(share)),
                     ),
                 )
-                for row in chosen
+                for share, row in chosen
             ],
         ),
     )

@@ -1,4 +1,4 @@
-"""The heat map of dtypes: how each dtype does against float32, on each device."""
+"""Heat maps: each dtype against float32 on each device, and each run against the first."""
 
 from __future__ import annotations
 
@@ -74,6 +74,39 @@ def heat_map(
     )
 
 
+def run_map(
+    benchmarks: Mapping[tuple[str, str, str], Sequence[Row]], run_labels: Mapping[str, str]
+) -> HeatMap | None:
+    """Lay out the benchmarks that several runs have: the speed of each run against the first of them.
+
+    Each benchmark stands at the point (device, dtype, parameters) that most runs have, of those in float32
+    where it can be, and of those at the largest.
+    """
+    runs = list(run_labels)
+    rows = []
+    for (group, name, metric), members in benchmarks.items():
+        points: dict[str, dict[str, Row]] = {}
+        for row in members:
+            if metric == "" and row["value"]:
+                key = json.dumps([row["device"], row["dtype"], row["params"]], sort_keys=True)
+                points.setdefault(key, {})[row["run"]] = row
+        if not points:
+            continue
+        best = max(points.values(), key=lambda found: (len(found), *_weight(next(iter(found.values())))))
+        if len(best) < 2:
+            continue
+        first = next(best[run] for run in runs if run in best)
+        where = [plain(first["device"], 30), *([plain(first["dtype"], 30)] if first["dtype"] else [])]
+        where += [f"{plain(key, 30)} = {label(value)}" for key, value in first["params"].items()]
+        fields = tuple(_against(best.get(run), first) for run in runs)
+        rows.append((plain(f"{group}/{name}", 80), ", ".join(where), fields))
+    return HeatMap(tuple(run_labels.values()), tuple(rows)) if rows else None
+
+
+def _weight(row: Row) -> tuple[bool, float]:
+    return row["dtype"] in (None, REFERENCE), math.prod(size_of(v) or 1.0 for v in row["params"].values())
+
+
 def _largest(rows: Sequence[Row]) -> tuple[Row, dict[tuple[str, str, str], Row]] | None:
     """Choose the parameters with the most dtypes; of those the ones at which work is done in each of them
     (a conversion to the dtype that is there already is none), of those the largest, and of those the first.
@@ -104,11 +137,13 @@ def _largest(rows: Sequence[Row]) -> tuple[Row, dict[tuple[str, str, str], Row]]
 
 
 def _warmth(found: Mapping[tuple[str, str, str], Row], column: tuple[str, str, str]) -> Warmth | None:
-    row = found.get(column)
+    return _against(found.get(column), found.get((column[0], column[1], REFERENCE)))
+
+
+def _against(row: Row | None, reference: Row | None) -> Warmth | None:
     if row is None:
         return None
-    time = format_quantity(row["value"], "s")
-    reference = found.get((column[0], column[1], REFERENCE))
+    time = format_quantity(row["value"], plain(row["unit"], 12))
     if reference is None:
         return Warmth(time, "", 0)
     ratio = reference["value"] / row["value"]

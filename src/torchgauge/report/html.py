@@ -19,10 +19,11 @@ from torchgauge.analysis.frame import summaries
 from torchgauge.record import Run
 from torchgauge.report import bars
 from torchgauge.report.answers import answers
-from torchgauge.report.heat import heat_map
+from torchgauge.report.heat import heat_map, run_map
 from torchgauge.report.overview import overviews
 from torchgauge.report.plots import over_size
 from torchgauge.report.points import benchmarks
+from torchgauge.report.roofline import rooflines
 from torchgauge.report.sections import sections
 from torchgauge.report.svg import IDENT, Panel
 from torchgauge.report.tables import Notes, first_calls, tables, timed, usually
@@ -65,9 +66,11 @@ def render(runs: Sequence[Run]) -> str:
         overviews=found,
         several=len(found) > 1,
         usual=usually(laid_out),
-        answers=answers(parts, names),
+        answers=answers(runs, parts, names),
         groups=groups,
+        rooflines=rooflines(runs, parts, names),
         heat=heat_map(parts, names),
+        run_heat=run_map(parts, names) if len(found) > 1 else None,
         sections=instruments,
         first_calls=firsts,
         notes=notes.sentences(),

@@ -42,7 +42,7 @@ def render(runs: Sequence[Run]) -> str:
             * any(cell and cell.share for table in laid_out for _, cells in table.rows for cell in cells)
         )
     parts = benchmarks(timed(frame[frame["metric"] != "first_call"]))
-    if found_answers := answers(parts, names):
+    if found_answers := answers(runs, parts, names):
         blocks.append("## Answers")
         blocks += [f"**{escape(one.question)}** {escape(' '.join(one.sentences))}" for one in found_answers]
     for group, members in groupby(laid_out, key=lambda table: table.group):
