@@ -19,8 +19,9 @@ from torchgauge.analysis.projection import Ratio, Value, ratio_of
 from torchgauge.record import Run
 from torchgauge.report import order
 from torchgauge.report.bars import PARTS, WHOLE, Bench, steps
-from torchgauge.report.plots import size_axis
-from torchgauge.report.points import Row, get, varying
+from torchgauge.report.crossover import crossings
+from torchgauge.report.plots import short
+from torchgauge.report.points import Row
 from torchgauge.report.tables import Cell, Table
 from torchgauge.report.text import count, label, percent, plain, size_of
 from torchgauge.units import format_quantity, significant
@@ -110,71 +111,27 @@ def _fastest(benchmarks: Bench, names: Mapping[str, str]) -> Answer | None:
 
 def _crossover(benchmarks: Bench, names: Mapping[str, str]) -> Answer | None:
     """Say from which size on an accelerator beats the CPU, its host's share of the work included."""
-    submitting = {
-        (row["run"], row["case"]): row["value"]
-        for (_, _, metric), members in benchmarks.items()
-        if metric == "submit_time"
-        for row in members
-        if row["value"]
-    }
-    rows = []
-    won, never = 0, 0
-    for (group, name, metric), members in benchmarks.items():
-        timed = [row for row in members if metric == "" and row["value"]]
-        axis = size_axis(timed, varying(timed)) if timed else None
-        if axis is None:
-            continue
-        series: dict[str, dict[str, dict[float, Row]]] = {}
-        for row in timed:
-            rest = {key: value for key, value in row["params"].items() if ("param", key) != axis}
-            key = json.dumps([names.get(row["run"], ""), row["dtype"], rest], sort_keys=True)
-            size = size_of(get(row, axis))
-            if size:
-                series.setdefault(key, {}).setdefault(row["device"], {})[size] = row
-        for by_device in series.values():
-            for device, fast in by_device.items():
-                slow = by_device.get("cpu", {})
-                if device == "cpu" or not slow.keys() & fast.keys():
-                    continue
-                found = _beats(slow, fast, submitting)
-                first = next(iter(fast.values()))
-                at = " ".join(
-                    part for part in (names.get(first["run"], ""), plain(first["dtype"] or "")) if part
-                )
-                if found is None:
-                    never += 1
-                    cells = (Cell("never"), Cell(""))
-                else:
-                    size, ratio = found
-                    won += 1
-                    cells = (Cell(f"{plain(axis[1], 30)} {label(size)}"), _ratio(ratio))
-                rows.append(((plain(f"{group}/{name}", 80), plain(device, 30), at), cells))
-    if not rows:
+    found = crossings(benchmarks)
+    if not found:
         return None
-    series_told = count(len(rows), "series", "series")
-    sentence = f"Of {series_told} over a size, the accelerator beats the CPU in {won:,}"
+    rows = []
+    for one in found:
+        at = " ".join(part for part in (names.get(one.run, ""), plain(one.dtype or ""), one.rest) if part)
+        size = one.wins_from
+        cells = (Cell("never"), Cell(""))
+        if size is not None:
+            cells = (Cell(f"{plain(one.size, 30)} {short(size)}", number=size), _ratio(one.ratios[size]))
+        rows.append(((plain(one.path, 80), plain(one.device, 30), at), cells))
+    won = sum(one.wins_from is not None for one in found)
+    never = len(found) - won
+    series = count(len(found), "series", "series")
+    sentence = f"Of {series} over a size, the accelerator beats the CPU in {won:,}"
     sentence += f", in {never:,} at no size that was measured" if never else ""
     return Answer(
         "Where does the GPU start to win?",
         (f"{sentence}. Its time is that of the device, or of the submission where that takes longer.",),
         _table("hot path", "device", "with", columns=("from", "CPU / device"), rows=rows),
     )
-
-
-def _beats(
-    slow: Mapping[float, Row], fast: Mapping[float, Row], submitting: Mapping[tuple[str, str], float]
-) -> tuple[float, Ratio] | None:
-    """Give the smallest size from which on, at all sizes, the second is shown to be faster."""
-    best = None
-    for size in sorted(slow.keys() & fast.keys(), reverse=True):
-        row = fast[size]
-        least = submitting.get((row["run"], row["case"]), 0.0)
-        value = _value(row) if row["value"] >= least else Value(least, least, least)
-        ratio = ratio_of(value, _value(slow[size]))
-        if not (ratio.differs and ratio.value > 1):
-            break
-        best = size, ratio
-    return best
 
 
 def _in_place(benchmarks: Bench, names: Mapping[str, str]) -> Answer | None:

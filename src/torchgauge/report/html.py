@@ -19,12 +19,14 @@ from torchgauge.analysis.frame import summaries
 from torchgauge.record import Run
 from torchgauge.report import bars
 from torchgauge.report.answers import answers
+from torchgauge.report.crossover import crossings, crossover
 from torchgauge.report.heat import heat_map, run_map
 from torchgauge.report.overview import overviews
 from torchgauge.report.plots import over_size
 from torchgauge.report.points import benchmarks
 from torchgauge.report.roofline import rooflines
 from torchgauge.report.sections import sections
+from torchgauge.report.strips import blocks, strips
 from torchgauge.report.svg import IDENT, Panel
 from torchgauge.report.tables import Notes, first_calls, tables, timed, usually
 
@@ -44,7 +46,13 @@ def render(runs: Sequence[Run]) -> str:
     firsts = first_calls(frame, names, notes)
     # the page is drawn from the same parts that the tables are laid out from
     parts = benchmarks(timed(frame[frame["metric"] != "first_call"]))
-    drawn = [None if of == "submit_time" else over_size(rows, names) for (_, _, of), rows in parts.items()]
+    samples = blocks(runs)
+    drawn = [
+        []
+        if of == "submit_time"
+        else [plot for plot in (over_size(rows, names), strips(rows, samples, names)) if plot]
+        for (_, _, of), rows in parts.items()
+    ]
     comparisons = {
         "inplace": bars.in_place(parts, names),
         "optimizers": bars.optimizers(parts, names),
@@ -68,6 +76,7 @@ def render(runs: Sequence[Run]) -> str:
         usual=usually(laid_out),
         answers=answers(runs, parts, names),
         groups=groups,
+        crossover=crossover(crossings(parts), names),
         rooflines=rooflines(runs, parts, names),
         heat=heat_map(parts, names),
         run_heat=run_map(parts, names) if len(found) > 1 else None,

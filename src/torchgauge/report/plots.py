@@ -97,7 +97,7 @@ def short(value: Any) -> str:
     return label(value)
 
 
-def _round(value: float, unit: str) -> str:
+def rounded(value: float, unit: str) -> str:
     """Write a tick without zeros that say nothing: 10 µs, not 10.0 µs."""
     number, _, rest = format_quantity(value, plain(unit, 12)).partition(" ")
     return f"{number.rstrip('0').rstrip('.') if '.' in number else number} {rest}"
@@ -183,7 +183,7 @@ def _panel(
         chosen = _apart(sorted({point.size for point in points}))
         axes.set_xticks([math.log10(size) for size in chosen], [names[size] for size in chosen])
         marks = ticks(lowest, highest)
-        axes.set_yticks([math.log10(mark) for mark in marks], [_round(m, unit) for m in marks])
+        axes.set_yticks([math.log10(mark) for mark in marks], [rounded(m, unit) for m in marks])
         room = 0.06 * math.log10(highest / lowest)
         axes.set_ylim(math.log10(lowest) - room, math.log10(highest) + room)
         axes.grid(visible=True, color=FAINT, linewidth=0.6, alpha=0.35)
