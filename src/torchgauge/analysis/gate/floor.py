@@ -13,7 +13,7 @@ from torchgauge.estimate import quantile
 
 LEAST_STORED = 20
 """Fewer stored A/A pairs of a case don't raise its floor: too few to say how far noise reaches."""
-FOUND_EQUIVALENT = 0.9
+FOUND_EQUIVALENT = 0.8
 """Share of unchanged runs in which the last look alone finds a case EQUIVALENT whose floor was raised."""
 DRAWS = 400
 MOST_PAIRS = 100
@@ -42,8 +42,8 @@ def floor_from(stored: Sequence[float], design: Design, pairs: int) -> float:
     It is the least floor inside which the last look of a run with so many pairs finds unchanged code
     EQUIVALENT in a share `FOUND_EQUIVALENT` of the runs, and never below the design's least. A case whose
     noise hides changes of 1 % can't be held to 1 %: it would be INCONCLUSIVE in almost every run. For
-    normal noise of standard deviation s and P pairs that is about 3.7·s/√P with the default design; with 30
-    pairs it is above 1 % from an s of 1.5 % on.
+    normal noise of standard deviation s and P pairs that is about 3.3·s/√P with the default design; with 30
+    pairs it is above 1 % from an s of 1.7 % on.
 
     The stored pairs are drawn from at random, with random signs, since neither side of A/A is the slower
     one. So nothing is assumed of how noise scatters, and a difference between the sides that is always

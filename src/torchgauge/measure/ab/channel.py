@@ -64,9 +64,11 @@ class Finished(Struct, frozen=True, tag=True):
     """The benchmark came to its end, and its own checks passed.
 
     `poor` says why the conditions were too poor meanwhile (`torchgauge.measure.conditions`), if they were.
+    `late` are modules of `LATE` that the process has imported by now.
     """
 
     poor: str | None = None
+    late: list[str] = []
 
 
 class Failed(Struct, frozen=True, tag=True):
@@ -86,6 +88,9 @@ class Skipped(Struct, frozen=True, tag=True):
 class Leave(Struct, frozen=True, tag=True):
     """End the process."""
 
+
+LATE = ("torch._dynamo",)
+"""What torch imports at the first use of something (an optimizer's step), and takes a second for."""
 
 CANARY = Case(id="torchgauge/canary", group="torchgauge", name="canary", device="cpu", dtype=None)
 """A fixed piece of work that both sides have: a difference found in it is one of the machine's."""

@@ -86,6 +86,8 @@ class Conductor:
         self._write: Callable[[PairLine | AbFailure | AbSkip], None] = lambda _: None
         self._cases: dict[str, Case] = {CANARY.id: CANARY}
         self._pairs = 0
+        # what both sides import late is imported as they start, where they do so at the same time
+        self._early: set[str] = set()
         self.timed_seconds = 0.0
         self.visits = 0
         """Cases measured in all pairs, the canary among them."""
@@ -171,6 +173,7 @@ class Conductor:
             conditions={} if taken.poor is None else {"poor": taken.poor},
         )
         self.visits += 1
+        self._early.update(taken.late)
         self.poor += [taken.poor] if taken.poor else []
         self._write(line)
         self.timed_seconds += line.timed_seconds
@@ -192,6 +195,7 @@ class Conductor:
             side,
             [
                 "1" if describe else "0",
+                ",".join(sorted(self._early)),
                 *_options(self._request),
                 f"--basetemp={side.gauge.parent / name}-tmp",
             ],

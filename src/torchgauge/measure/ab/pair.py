@@ -53,6 +53,7 @@ class Solo:
     method: str
     blocks: list[float]
     poor: str | None = None
+    late: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,8 @@ class Taken:
     rounds: list[Round]
     poor: str | None = None
     """Why the conditions were too poor meanwhile, on either side."""
+    late: tuple[str, ...] = ()
+    """Modules that both sides imported late (`channel.LATE`)."""
 
 
 class Pair:
@@ -106,11 +109,13 @@ class Pair:
         loops = shared_loops(one.loops, other.loops)
         longest = max(said.seconds / said.loops for said in (one, other)) * loops
         taken = [self._round(loops, longest) for _ in range(rounds(longest))]
-        poor = None
+        ends = []
         for side in self._sides:
             side.send(Finish())
-            poor = side.receive(Finished).poor or poor
-        return Taken(loops, one.method, taken, poor)
+            ends.append(side.receive(Finished))
+        poor = next((end.poor for end in ends if end.poor), None)
+        late = tuple(name for name in ends[0].late if name in ends[1].late)
+        return Taken(loops, one.method, taken, poor, late)
 
     def _round(self, loops: int, longest: float) -> Round:
         base, head = self._sides
@@ -188,7 +193,8 @@ def alone(process: SideProcess, case: str, following: str | None, like: Solo | N
     process.send(Take(loops, count))
     blocks = process.receive(Blocks, more=20 * block * count).seconds
     process.send(Finish())
-    return Solo(loops, said.method, blocks, process.receive(Finished).poor)
+    end = process.receive(Finished)
+    return Solo(loops, said.method, blocks, end.poor, tuple(end.late))
 
 
 def joined(base: Solo, head: Solo, first: str) -> Taken:
@@ -198,7 +204,8 @@ def joined(base: Solo, head: Solo, first: str) -> Taken:
         Round(order=order, base=base.blocks[place : place + 2], head=head.blocks[place : place + 2])
         for place in range(0, len(base.blocks), 2)
     ]
-    return Taken(min(base.loops, head.loops), base.method, taken, base.poor or head.poor)
+    late = tuple(name for name in base.late if name in head.late)
+    return Taken(min(base.loops, head.loops), base.method, taken, base.poor or head.poor, late)
 
 
 def not_taken(base: str | None, head: str | None) -> NotTaken:

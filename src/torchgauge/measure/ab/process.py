@@ -38,7 +38,7 @@ class SideProcess:
 
     Args:
         side: whose interpreter and sources it has.
-        arguments: what follows `-m torchgauge.measure.ab.standby FD`.
+        arguments: what follows `-m torchgauge.measure.ab.standby FD` (`torchgauge.measure.ab.standby`).
         variables: its environment, without PYTHONPATH.
         patience: seconds after which a process that says nothing is taken to hang.
 

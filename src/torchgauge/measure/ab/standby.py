@@ -1,13 +1,15 @@
 """The process of a side: one pytest session that stands by for its conductor's word.
 
-`python -m torchgauge.measure.ab.standby FD DESCRIBE PYTEST-ARGUMENTS`: FD is the socket to the conductor,
-DESCRIBE is 1 where Hello is to tell of the machine. It has its torch imported and its benchmarks collected
-when it says Hello; nothing is measured before it is told to.
+`python -m torchgauge.measure.ab.standby FD DESCRIBE EARLY PYTEST-ARGUMENTS`: FD is the socket to the
+conductor, DESCRIBE is 1 where Hello is to tell of the machine, EARLY names modules to import at once, with
+commas. It has its torch imported and its benchmarks collected when it says Hello; nothing is measured before
+it is told to.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import signal
 import socket
@@ -22,6 +24,7 @@ from torchgauge.errors import TorchgaugeError
 from torchgauge.measure import cases, device, environment, settings, threads
 from torchgauge.measure.ab.channel import (
     CANARY,
+    LATE,
     Channel,
     Failed,
     Finished,
@@ -63,7 +66,7 @@ class Answers:
     def finished(self, seen: list[Observation]) -> None:
         """Say so, and under which conditions."""
         poor = next((str(one.conditions["poor"]) for one in seen if one.conditions.get("poor")), None)
-        self._channel.send(Finished(poor))
+        self._channel.send(Finished(poor, [name for name in LATE if name in sys.modules]))
 
     def failed(self, _case: Case, stage: str, error: str, message: str, /) -> None:
         """The benchmark raised."""
@@ -161,7 +164,9 @@ def canary() -> Subject:
 def main(arguments: list[str]) -> NoReturn:
     """Run the session; see the module for the arguments."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the conductor's to handle
-    number, describe, *rest = arguments
+    number, describe, early, *rest = arguments
+    for name in filter(None, early.split(",")):
+        importlib.import_module(name)
     channel = Channel(socket.socket(fileno=int(number)))
     standby = Standby(channel, describe=describe == "1")
     code = 1
