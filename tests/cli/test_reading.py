@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import os
 from pathlib import Path
 
 import pytest
 
 import synthetic
+from torchgauge.cli.inputs import against
 
 RUN = '{"kind":"run","schema":1,"id":"x","started":"2026-01-01T00:00:00+00:00"'
 
@@ -119,3 +123,41 @@ def test_a_b_files_are_shown_as_comparisons_and_left_out_among_runs(command, pro
     assert both.code == 0
     assert "REGRESSED" not in both.out
     assert "1 A/B file left out" in both.error
+
+
+def test_summaries_of_several_runs_are_written_as_csv_and_json(command, project: Path) -> None:
+    files = [str(synthetic.write(synthetic.run(rounds=2, run_id=name), project)) for name in "ab"]
+    rows = list(csv.DictReader(io.StringIO(command("report", *files, "--format", "csv").out)))
+    assert {row["run"] for row in rows} == {"a", "b"}
+    made = json.loads(command("report", *files, "--format", "json").out)
+    assert len(made["summaries"]) == len(rows)
+    assert made["summaries"][0]["params"] == {"n": 6}
+    command("report", *files, "--format", "json", "-o", "out.json")
+    assert json.loads((project / "out.json").read_text()) == made
+
+
+def test_a_report_lays_runs_out_along_keys_where_it_is_asked_to(command, project: Path) -> None:
+    file = str(synthetic.write(synthetic.run(rounds=2), project))
+    keys = ("--rows", "name", "--columns", "dtype", "--where", "group=matmul", "--where", "n=512")
+    done = command("report", file, "--format", "markdown", *keys)
+    assert "## Side by side" in done.out
+    assert "| square |" in done.out
+    assert "Side by side" not in command("report", file, "--format", "markdown").out
+    assert command("report", file, *keys).code == 0
+    assert 'id="side-by-side"' in (project / "report.html").read_text()
+
+
+def test_a_run_is_put_beside_those_of_a_folder(command, refused, project: Path) -> None:
+    mine = str(synthetic.write(synthetic.run(rounds=2, run_id="aa"), project))
+    (project / "results" / "reference").mkdir(parents=True)
+    synthetic.write(synthetic.run(rounds=2, run_id="bb", host="yonder"), project / "results" / "reference")
+    for what in ("reference", "results/reference"):
+        done = command("report", mine, "--against", what, "--format", "markdown")
+        assert "yonder" in done.out
+    refused(command("report", mine, "--against", "nowhere"), "--against nowhere: no run file there")
+
+
+def test_a_checkout_has_a_reference_of_its_own(command, project: Path) -> None:
+    mine = str(synthetic.write(synthetic.run(rounds=2, run_id="aa"), project))
+    done = command("compare", mine, *against("reference"), "--where", "group=matmul")
+    assert done.code == 0

@@ -11,7 +11,7 @@ from rich.console import Console
 
 import synthetic
 from torchgauge.record import Run
-from torchgauge.report import projection
+from torchgauge.report import markdown, projection
 from torchgauge.units import format_quantity
 
 
@@ -50,7 +50,7 @@ def test_the_table_of_two_runs_looks_as_agreed(runs, golden) -> None:
 
 def test_the_markdown_looks_as_agreed(runs, golden) -> None:
     laid = projection.laid_out(runs[:1], ["name", "n"], ["dtype"])
-    golden("projection.md", projection.render_markdown(laid))
+    golden("projection.md", markdown.side_by_side(laid) + "\n")
 
 
 def test_runs_of_different_times_are_told_to_hold_the_drift_and_dtypes_of_one_run_are_not(runs) -> None:
@@ -101,7 +101,7 @@ def test_json_and_csv_hold_every_cell_and_its_ratio(runs) -> None:
 def test_values_have_units_and_text_of_strangers_does_no_harm(hostile) -> None:
     laid = projection.laid_out([hostile], ["case"], ["device"])
     assert "\x1b" not in text(laid)
-    assert "<script" not in projection.render_markdown(laid)
+    assert "<script" not in markdown.side_by_side(laid)
     for row in csv.reader(io.StringIO(projection.render_csv(laid))):
         assert not any(cell[:1] in ("=", "+", "@") for cell in row)
     assert format_quantity(1e-5, "s") in text(projection.laid_out([hostile], ["name"], ["n"]), 200)

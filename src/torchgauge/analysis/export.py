@@ -25,6 +25,7 @@ from torchgauge.errors import TorchgaugeError
 from torchgauge.files import replace
 from torchgauge.record import Run
 
+SCHEMA = 1
 KEY = ["run", "case", "instrument", "metric", "method", "unit"]
 """What a row of samples and a row of summaries share."""
 
@@ -46,13 +47,22 @@ def export(run: Run, format: str, out: Path | str) -> None:
     replace(Path(out), FORMATS[format](run))
 
 
-def csv(run: Run) -> bytes:
+def csv(*runs: Run) -> bytes:
     """Write the summaries as CSV; see the module's docstring."""
-    frame = _flat(summaries([run]))
+    frame = _flat(summaries(runs))
     for name in frame.columns:
         if frame[name].dtype == "str":
             frame[name] = frame[name].map(harmless, na_action="ignore")
     return frame.to_csv(index=False, lineterminator="\r\n").encode()
+
+
+def json_of(*runs: Run) -> bytes:
+    """Write the summaries as JSON: `schema` and `summaries`, with null for what is not known."""
+    rows = [
+        {str(name): None if value != value else value for name, value in row.items()}
+        for row in summaries(runs).to_dict("records")
+    ]
+    return msgspec.json.format(msgspec.json.encode({"schema": SCHEMA, "summaries": rows}), indent=1) + b"\n"
 
 
 def parquet(run: Run) -> bytes:

@@ -33,16 +33,17 @@ def declare(subcommands: Subcommands) -> None:
     )
 
 
-def declare_keys(add: Callable[..., object]) -> None:
-    """Declare what lays runs out."""
+def declare_keys(add: Callable[..., object], default: str | None = "") -> None:
+    """Declare what lays runs out; with a `default` of None nothing is laid out unasked."""
+    rows, columns = (None, None) if default is None else ("case", "run")
     add(
         "--rows",
-        default="case",
+        default=rows,
         metavar="KEYS",
         help="what is told apart by rows: case (the default), group, name, device, dtype, metric, run, "
         "machine, torch, threads, commit, a parameter, a fact of the environment; several with commas",
     )
-    add("--columns", default="run", metavar="KEYS", help="what is told apart by columns (default: run)")
+    add("--columns", default=columns, metavar="KEYS", help="what is told apart by columns (default: run)")
     add(
         "--where",
         action="append",
@@ -66,6 +67,10 @@ def compare(options: argparse.Namespace) -> int:
     )
     if options.format == "text":
         projection.show(laid)
+    elif options.format == "markdown":
+        from torchgauge.report import markdown
+
+        sys.stdout.write(markdown.side_by_side(laid) + "\n")
     else:
         sys.stdout.write(projection.RENDERERS[options.format](laid))
     return 0

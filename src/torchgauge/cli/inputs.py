@@ -41,6 +41,32 @@ def read_runs(names: Sequence[str]) -> list[Run]:
     return runs
 
 
+def against(what: str | None) -> list[str]:
+    """Give the run files that others are put beside: those of a folder, one by its name, or the reference.
+
+    Raises:
+        TorchgaugeError: there are none.
+
+    """
+    from pathlib import Path
+
+    if what is None:
+        return []
+    places = [Path(what)]
+    if what == "reference":  # of the folder one is in, or of the checkout that torchgauge runs from
+        places += [Path("results/reference"), Path(__file__).parents[3] / "results" / "reference"]
+    for place in places:
+        if place.is_file():
+            return [str(place)]
+        found = sorted(str(path) for path in place.glob("*.jsonl") if not path.name.endswith(AB))
+        if found:
+            return found
+    looked = ", ".join(map(str, places))
+    raise TorchgaugeError(
+        f"--against {what}: no run file there (looked in {looked}); name a file or a folder"
+    )
+
+
 def each_run(folder: str) -> Iterator[Run]:
     """Read the run files below a folder one after another; one that can't be read is told and left out.
 

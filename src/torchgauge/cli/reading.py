@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import sys
 
-from torchgauge.cli.inputs import AB, each_run, read_runs, spare
+from torchgauge.cli.compare import conditions, declare_keys, words
+from torchgauge.cli.inputs import AB, against, each_run, read_runs, spare
 
 TYPE_CHECKING = False  # see torchgauge.cli
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
     from torchgauge.cli.subcommands import Subcommands
+    from torchgauge.record import Run
+    from torchgauge.report.projection import Laid
 
 
 def declare(subcommands: Subcommands) -> None:
@@ -23,9 +27,20 @@ def declare(subcommands: Subcommands) -> None:
     )
     made.add_argument("runs", nargs="+", metavar="RUN", help="run files")
     made.add_argument(
-        "-o", "--output", metavar="FILE", help="file to write (default: report.html; stdout for Markdown)"
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="file to write (default: report.html; stdout for other formats)",
     )
-    made.add_argument("--format", choices=("html", "markdown"), default="html", help="default: %(default)s")
+    made.add_argument(
+        "--format", choices=("html", "markdown", "csv", "json"), default="html", help="default: %(default)s"
+    )
+    made.add_argument(
+        "--against",
+        metavar="WHAT",
+        help="runs to put beside: a run file, a folder of them, or reference (those in results/reference)",
+    )
+    declare_keys(made.add_argument, default=None)
 
     made = subcommands.add("history", history, extra="report", example="torchgauge history results")
     made.add_argument("folder", metavar="DIR", help="folder of run files; subfolders are looked into")
@@ -60,28 +75,46 @@ def show(options: argparse.Namespace) -> int:
 
 
 def report(options: argparse.Namespace) -> int:
-    """Write a page or Markdown."""
+    """Write a page, Markdown, or the summaries as CSV or JSON."""
     from pathlib import Path
 
     from torchgauge.files import replace
 
-    runs = read_runs(options.runs)
+    runs = read_runs([*options.runs, *against(options.against)])
     target = Path(options.output or "report.html")
     spare(target, runs)
-    if options.format == "markdown":
-        from torchgauge.report import markdown
+    laid = None
+    if options.rows or options.columns or options.where:
+        from torchgauge.report.projection import laid_out
 
-        text = markdown.render(runs)
-    else:
-        from torchgauge.report import html
-
-        text = html.render(runs)
-    if options.output is None and options.format == "markdown":
-        sys.stdout.write(text)
+        laid = laid_out(
+            runs,
+            words(options.rows or "case", "--rows"),
+            words(options.columns or "run", "--columns"),
+            conditions(options.where),
+            None if options.baseline is None else options.baseline.split(","),
+        )
+    written = _written(options.format, runs, laid)
+    if options.output is None and options.format != "html":
+        sys.stdout.write(written.decode())
         return 0
-    replace(target, text.encode())
+    replace(target, written)
     print(target)
     return 0
+
+
+def _written(form: str, runs: Sequence[Run], laid: Laid | None) -> bytes:
+    if form == "html":
+        from torchgauge.report import html
+
+        return html.render(runs, laid).encode()
+    if form == "markdown":
+        from torchgauge.report import markdown
+
+        return markdown.render(runs, laid).encode()
+    from torchgauge.analysis import export as exporting
+
+    return (exporting.csv if form == "csv" else exporting.json_of)(*runs)
 
 
 def history(options: argparse.Namespace) -> int:

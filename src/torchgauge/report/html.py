@@ -24,6 +24,7 @@ from torchgauge.report.heat import heat_map, run_map
 from torchgauge.report.overview import overviews
 from torchgauge.report.plots import over_size
 from torchgauge.report.points import benchmarks
+from torchgauge.report.projection import Laid
 from torchgauge.report.roofline import rooflines
 from torchgauge.report.sections import sections
 from torchgauge.report.strips import blocks, strips
@@ -31,8 +32,12 @@ from torchgauge.report.svg import IDENT, Panel
 from torchgauge.report.tables import Notes, first_calls, tables, timed, usually
 
 
-def render(runs: Sequence[Run]) -> str:
-    """Write runs as a page: header, cautions, a table and plots a hot path, comparisons, glossary.
+def render(runs: Sequence[Run], laid: Laid | None = None) -> str:
+    """Write runs as a page: answers, cautions, a table and plots a hot path, comparisons, glossary.
+
+    Args:
+        runs: at least one.
+        laid: the runs along keys of one's own, shown before all other tables.
 
     Several runs stand side by side as columns A, B, C … Sections appear where there are data for
     them. The page needs nothing but itself and says so in its Content-Security-Policy.
@@ -75,6 +80,7 @@ def render(runs: Sequence[Run]) -> str:
         several=len(found) > 1,
         usual=usually(laid_out),
         answers=answers(runs, parts, names),
+        laid=laid,
         groups=groups,
         crossover=crossover(crossings(parts), names),
         rooflines=rooflines(runs, parts, names),

@@ -11,6 +11,7 @@ from torchgauge.record import Run
 from torchgauge.report.answers import answers
 from torchgauge.report.overview import Overview, overviews
 from torchgauge.report.points import benchmarks
+from torchgauge.report.projection import Laid
 from torchgauge.report.sections import sections
 from torchgauge.report.tables import Cell, Notes, Table, tables, timed, usually
 from torchgauge.report.text import count
@@ -20,8 +21,12 @@ _ACTIVE = re.compile(r"[\\`*{}\[\]|#~$^&<>@]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])"
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;"}
 
 
-def render(runs: Sequence[Run]) -> str:
-    """Write runs as Markdown: header, a table a hot path, footnotes, failures and skips.
+def render(runs: Sequence[Run], laid: Laid | None = None) -> str:
+    """Write runs as Markdown: header, answers, a table a hot path, footnotes, failures and skips.
+
+    Args:
+        runs: at least one.
+        laid: the runs along keys of one's own, shown before all other tables.
 
     Several runs stand side by side as columns A, B, C …
     """
@@ -45,6 +50,8 @@ def render(runs: Sequence[Run]) -> str:
     if found_answers := answers(runs, parts, names):
         blocks.append("## Answers")
         blocks += [f"**{escape(one.question)}** {escape(' '.join(one.sentences))}" for one in found_answers]
+    if laid is not None:
+        blocks += ["## Side by side", side_by_side(laid)]
     for group, members in groupby(laid_out, key=lambda table: table.group):
         blocks.append(f"## {escape(group)}")
         for table in members:
@@ -59,6 +66,18 @@ def render(runs: Sequence[Run]) -> str:
     for overview in found:
         blocks += _left_out(overview, f"{overview.label}: " if len(found) > 1 else "")
     return "\n\n".join(blocks) + "\n"
+
+
+def side_by_side(laid: Laid) -> str:
+    """Write runs along keys of one's own: what is common, the table, what to beware of."""
+    blocks = [
+        "\n".join(f"- {escape(line)}" for line in laid.legend),
+        escape(f"All: {laid.common}") if laid.common else "",
+        grid(laid.table),
+        "\n>\n".join(f"> {escape(note)}" for note in laid.notes),
+        escape(laid.key),
+    ]
+    return "\n\n".join(block for block in blocks if block)
 
 
 def escape(text: str) -> str:

@@ -17,7 +17,7 @@ from torchgauge.analysis.export import harmless
 from torchgauge.analysis.projection import Cell, Key, Projection, Ratio, Value, project, text_of
 from torchgauge.errors import TorchgaugeError
 from torchgauge.record import Run
-from torchgauge.report import markdown, order
+from torchgauge.report import order
 from torchgauge.report.grid import grid, hanging, standard_output
 from torchgauge.report.overview import NOISY, labels
 from torchgauge.report.points import METRICS
@@ -44,6 +44,8 @@ class Laid:
     common: str
     legend: tuple[str, ...]
     notes: tuple[str, ...]
+    key: str
+    """What the signs in the table mean."""
 
 
 def laid_out(
@@ -74,12 +76,14 @@ def laid_out(
         f"commit {(run.header.environment.git.commit or 'unknown')[:10]}, {run.path}"
         for run in runs
     ]
+    table = _table(found, names)
     return Laid(
         projection=found,
-        table=_table(found, names),
+        table=table,
         common=_common(found),
         legend=tuple(map(plain, legend)) if "run" in (*rows, *columns) else (),
         notes=tuple(_notes(found, names)),
+        key=_key(found, table),
     )
 
 
@@ -101,20 +105,8 @@ def show(laid: Laid, console: Console | None = None) -> None:
     console.print()
     grid(console, laid.table)
     console.print()
-    for note in (*laid.notes, _key(laid)):
+    for note in (*laid.notes, laid.key):
         hanging(console, Text("! ", style="bold yellow") if note in laid.notes else Text(), Text(note))
-
-
-def render_markdown(laid: Laid) -> str:
-    """Write it as Markdown (GitHub's dialect)."""
-    blocks = [
-        "\n".join(f"- {markdown.escape(line)}" for line in laid.legend),
-        markdown.escape(f"All: {laid.common}") if laid.common else "",
-        markdown.grid(laid.table),
-        "\n>\n".join(f"> {markdown.escape(note)}" for note in laid.notes),
-        markdown.escape(_key(laid)),
-    ]
-    return "\n\n".join(block for block in blocks if block) + "\n"
 
 
 def render_csv(laid: Laid) -> str:
@@ -178,7 +170,7 @@ def render_json(laid: Laid) -> str:
     return msgspec.json.format(msgspec.json.encode(made), indent=2).decode() + "\n"
 
 
-RENDERERS = {"json": render_json, "markdown": render_markdown, "csv": render_csv}
+RENDERERS = {"json": render_json, "csv": render_csv}
 
 
 def _ordered(found: Projection) -> list[tuple[tuple[Key, Key], Cell]]:
@@ -251,6 +243,7 @@ def _cell(cell: Cell | None) -> TableCell:
         rate="" if cell.ratio is None else _ratio(cell.ratio),
         share="" if cell.ratio is None else _interval(cell.ratio),
         noisy=half is not None and half > NOISY,
+        number=value.value,
     )
 
 
@@ -274,12 +267,10 @@ def _number(ratio: float) -> str:
     return f"{ratio:.2f}" if 0.1 <= ratio < 100 else f"{ratio:.2g}"
 
 
-def _key(laid: Laid) -> str:
-    """Explain the signs of the table."""
-    found = laid.projection
+def _key(found: Projection, table: Table) -> str:
     words = ["± is half the 95 % interval"]
     if len(found.columns) > 1:
-        base = laid.table.columns[found.baseline]
+        base = table.columns[found.baseline]
         words.append(f"× is the ratio to {base}, then its 95 % interval; {SAME}: no difference is shown")
     if any(cell.cases > 1 for cell in found.cells.values()):
         words.append("'of N' after a value: the geometric mean of N cases; ratios are formed case by case")
