@@ -108,13 +108,13 @@ def summaries(runs: Iterable[Run]) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for run in runs:
         raised = {failure.case.id for failure in run.failures}
-        pools = _pools(run.measurements)
+        pooled = pools(run.measurements)
         known = calm(run)
         held = Ceilings(run)
         rows += [
-            _summary_row(run, pool, known, held, failed=pool[0].case.id in raised) for pool in pools.values()
+            _summary_row(run, pool, known, held, failed=pool[0].case.id in raised) for pool in pooled.values()
         ]
-        measured = {case for case, *_ in pools}
+        measured = {case for case, *_ in pooled}
         rows += [
             _failure_row(run, failure)
             for failure in {f.case.id: f for f in reversed(run.failures)}.values()
@@ -170,12 +170,13 @@ def distinct(sentences: Iterable[str]) -> list[str]:
     return list(seen.values())
 
 
-def _pools(lines: Iterable[Measurement]) -> dict[tuple[str, ...], list[Measurement]]:
-    pools: dict[tuple[str, ...], list[Measurement]] = {}
+def pools(lines: Iterable[Measurement]) -> dict[tuple[str, str, str, str, str], list[Measurement]]:
+    """Join the lines of all rounds by case id, instrument, metric, method and unit."""
+    found: dict[tuple[str, str, str, str, str], list[Measurement]] = {}
     for line in lines:
         key = (line.case.id, line.instrument, line.metric, line.method, line.unit)
-        pools.setdefault(key, []).append(line)
-    return pools
+        found.setdefault(key, []).append(line)
+    return found
 
 
 def _identity(run: Run, case: Case) -> dict[str, Any]:

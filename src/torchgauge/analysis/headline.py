@@ -88,6 +88,12 @@ def headline(pool: Sequence[Measurement], known: Calm) -> Headline:
     return Headline(low_end, middle, len(undisturbed), sum(map(len, undisturbed)), warnings, slowed)
 
 
+def level(pool: Sequence[Measurement], known: Calm, q: float) -> float:
+    """Give the value of one quantile that `headline` gives, without interval; NaN where nothing counts."""
+    clusters = _clusters(pool, known.pace) or _clusters(pool, {})
+    return estimate(clusters, q).value if clusters else math.nan
+
+
 def _estimate(
     clusters: list[list[float]], q: float, between: float, slowed: float, pooled: float | None
 ) -> Estimate:

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from torchgauge.analysis.frame import summaries
+from torchgauge.analysis.frame import pools
+from torchgauge.analysis.headline import calm, level
 from torchgauge.analysis.steps import LEAST, steps
+from torchgauge.estimate import headline_quantile
 from torchgauge.record import Run
 from torchgauge.record.ending import PRIMARY_METRICS
+
+Key = tuple[str, str, str, str]
+"""Fingerprint, case id, metric, unit."""
 
 
 @dataclass(frozen=True)
@@ -53,38 +58,46 @@ class Change:
         return self.after / self.before
 
 
-def histories(runs: Iterable[Run]) -> list[Series]:
-    """Gather the series of all cases; a failed case has no point, nor has what is no primary metric.
+def points(run: Run) -> dict[Key, Point]:
+    """Give the headlines of a run; a failed case has none, nor has what is no primary metric."""
+    failed = {failure.case.id for failure in run.failures}
+    known = calm(run)
+    found: dict[Key, Point] = {}
+    primary = (line for line in run.measurements if line.metric in PRIMARY_METRICS)
+    for (case, _, metric, _, unit), pool in pools(primary).items():
+        value = (
+            math.nan if case in failed else level(pool, known, headline_quantile(pool[0].case.device, unit))
+        )
+        if value > 0 and math.isfinite(value):
+            key = (run.header.environment.fingerprint, case, metric, unit)
+            found[key] = Point(run.header.started, run.id, run.header.environment.git.commit, value)
+    return found
 
-    Args:
-        runs: in any order; each is let go of once it was read.
 
-    """
-    points: dict[tuple[str, str, str, str], list[Point]] = defaultdict(list)
+def histories(runs: Iterable[Mapping[Key, Point]]) -> list[Series]:
+    """Gather the series of all cases from the `points` of runs, in any order."""
+    gathered: dict[Key, list[Point]] = defaultdict(list)
     for run in runs:
-        frame = summaries([run])
-        primary = frame[frame["metric"].isin(PRIMARY_METRICS) & ~frame["failed"]]
-        for case, metric, unit, value in zip(
-            primary["case"], primary["metric"], primary["unit"], primary["value"], strict=True
-        ):
-            if value > 0 and math.isfinite(value):
-                key = (run.header.environment.fingerprint, str(case), str(metric), str(unit))
-                commit = run.header.environment.git.commit
-                points[key].append(Point(run.header.started, run.id, commit, float(value)))
+        for key, point in run.items():
+            gathered[key].append(point)
     return [
         Series(*key, tuple(sorted(some, key=lambda one: (one.started, one.run))))
-        for key, some in sorted(points.items())
+        for key, some in sorted(gathered.items())
     ]
 
 
-def changes(series: Sequence[Series]) -> list[Change]:
-    """Find the steps of all series, the latest first; levels are medians."""
-    found = [
-        Change(one, one.points[step.at], math.exp(step.before), math.exp(step.after))
-        for one in series
-        for step in steps([math.log(point.value) for point in one.points])
+def changes(found: Iterable[Sequence[Change]]) -> list[Change]:
+    """Join the changes of all series, the latest first."""
+    every = [one for some in found for one in some]
+    return sorted(every, key=lambda one: (one.since.started, abs(math.log(one.ratio))), reverse=True)
+
+
+def changes_of(series: Series) -> list[Change]:
+    """Find the steps of one series; levels are medians."""
+    return [
+        Change(series, series.points[step.at], math.exp(step.before), math.exp(step.after))
+        for step in steps([math.log(point.value) for point in series.points])
     ]
-    return sorted(found, key=lambda one: (one.since.started, abs(math.log(one.ratio))), reverse=True)
 
 
 def too_short(series: Sequence[Series]) -> int:

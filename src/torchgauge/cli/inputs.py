@@ -9,12 +9,19 @@ from torchgauge.errors import TorchgaugeError
 AB = ".ab.jsonl"
 """How the names of A/B files end."""
 
+MANY = 40
+"""So many are worth the start of other processes, and a line on how far it got."""
+
 TYPE_CHECKING = False  # see torchgauge.cli
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+    from typing import TypeVar
 
     from torchgauge.record import Run
+
+    Given = TypeVar("Given")
+    Made = TypeVar("Made")
 
 
 def read_runs(names: Sequence[str]) -> list[Run]:
@@ -67,8 +74,8 @@ def against(what: str | None) -> list[str]:
     )
 
 
-def each_run(folder: str) -> Iterator[Run]:
-    """Read the run files below a folder one after another; one that can't be read is told and left out.
+def run_paths(folder: str) -> list[Path]:
+    """Give the run files below a folder.
 
     Raises:
         TorchgaugeError: there is no such folder, or no run file in it.
@@ -76,27 +83,37 @@ def each_run(folder: str) -> Iterator[Run]:
     """
     from pathlib import Path
 
-    from torchgauge.record import RecordError, read
-
     if not Path(folder).is_dir():
         raise TorchgaugeError(f"{folder}: is no folder; name the one of your run files, such as results")
     paths = sorted(path for path in Path(folder).rglob("*.jsonl") if not path.name.endswith(AB))
     if not paths:
         raise TorchgaugeError(f"{folder}: holds no run file (*.jsonl); measure with: torchgauge run")
-    known: set[str] = set()
-    for number, path in enumerate(paths, start=1):
-        if sys.stderr.isatty() and len(paths) > 20:
-            print(f"\r{number:,} of {len(paths):,} runs", end="", file=sys.stderr, flush=True)
-        try:
-            run = read(path)
-        except RecordError as error:
-            print(f"torchgauge: warning: left out: {error}", file=sys.stderr)
-            continue
-        if run.id not in known:
-            known.add(run.id)
-            yield run
-    if sys.stderr.isatty() and len(paths) > 20:
-        print(file=sys.stderr)
+    return paths
+
+
+def each(work: Callable[[Given], Made], of: Sequence[Given], noun: str) -> Iterator[Made]:
+    """Do the same with each of many things, on all cores where there are many; in their order."""
+    import os
+
+    many = len(of) > MANY
+    telling = many and sys.stderr.isatty()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+    def told(made: Iterator[Made]) -> Iterator[Made]:
+        for number, one in enumerate(made, start=1):
+            if telling:
+                print(f"\r{number:,} of {len(of):,} {noun}", end="", file=sys.stderr, flush=True)
+            yield one
+        if telling:
+            print(file=sys.stderr)
+
+    if not many or cores < 2:
+        yield from told(map(work, of))
+        return
+    from concurrent.futures import ProcessPoolExecutor
+
+    with ProcessPoolExecutor(cores) as pool:
+        yield from told(pool.map(work, of, chunksize=8))
 
 
 def spare(target: Path, runs: Sequence[Run]) -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import sys
 
 from torchgauge.cli.compare import conditions, declare_keys, words
-from torchgauge.cli.inputs import AB, against, each_run, read_runs, spare
+from torchgauge.cli.inputs import AB, against, each, read_runs, run_paths, spare
 
 TYPE_CHECKING = False  # see torchgauge.cli
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
 
+    from torchgauge.analysis.history import Key, Point
     from torchgauge.cli.subcommands import Subcommands
     from torchgauge.record import Run
     from torchgauge.report.projection import Laid
@@ -119,16 +121,40 @@ def _written(form: str, runs: Sequence[Run], laid: Laid | None) -> bytes:
 
 def history(options: argparse.Namespace) -> int:
     """Find when Cases changed their level, over many runs."""
-    from torchgauge.analysis.history import changes, histories
+    from torchgauge.analysis.history import changes, changes_of, histories
     from torchgauge.report import history as report
 
-    series = histories(each_run(options.folder))
+    read_all = each(_points, run_paths(options.folder), "runs")
+    series = histories(_once(read_all))
     if options.keyword:
         series = [one for one in series if options.keyword in one.case]
-    found = changes(series)
+    found = changes(each(changes_of, series, "series"))
     render = report.document if options.format == "json" else report.text
     sys.stdout.write(render(series, found))
     return 0
+
+
+def _points(path: Path) -> tuple[str, dict[Key, Point] | None]:
+    """Read the headlines of a run file: its run's id and them, or why it can't be read and None."""
+    from torchgauge.analysis.history import points
+    from torchgauge.record import RecordError, read
+
+    try:
+        run = read(path)
+    except RecordError as error:
+        return str(error), None
+    return run.id, points(run)
+
+
+def _once(runs: Iterable[tuple[str, dict[Key, Point] | None]]) -> Iterator[dict[Key, Point]]:
+    """Pass on each run once; one that can't be read is told and left out."""
+    known: set[str] = set()
+    for name, found in runs:
+        if found is None:
+            print(f"torchgauge: warning: left out: {name}", file=sys.stderr)
+        elif name not in known:
+            known.add(name)
+            yield found
 
 
 def export(options: argparse.Namespace) -> int:
