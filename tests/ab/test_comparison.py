@@ -52,7 +52,12 @@ class FakeConductor:
     def begin(self, cast: Cast, write: object) -> None:
         pass
 
-    def measure(self, cases: list[str]) -> Seen:
+    lanes = 2
+
+    def measure(self, cases: list[str], pairs: int = 1) -> list[Seen]:
+        return [self._one(cases) for _ in range(pairs)]
+
+    def _one(self, cases: list[str]) -> Seen:
         self._pairs += 1
         if self._pairs > self.ends_after:
             raise KeyboardInterrupt

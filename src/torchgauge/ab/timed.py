@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from torchgauge.analysis import gate
 from torchgauge.analysis.gate import Comparison, Cost, State, Verdict
 from torchgauge.measure.ab.channel import CANARY
-from torchgauge.measure.ab.conductor import Cast, Conductor
+from torchgauge.measure.ab.conductor import Cast, Conductor, Seen
 
 MARGIN = 1.2
 """How much longer than the pairs before it a pair may take, and still end in time."""
@@ -47,25 +47,26 @@ class Course:
         """
         while batch := gate.plan(self._state, (until - time.monotonic()) / MARGIN, self._cost):
             ratios: dict[str, list[float]] = defaultdict(list)
-            cases = list(batch.cases)
-            for turn in range(batch.pairs):
+            cases, done = list(batch.cases), 0
+            while cases and done < batch.pairs:
+                at_once = min(self._conductor.lanes, batch.pairs - done)
                 left = max(0.0, until - time.monotonic())
-                if left / MARGIN < self._cost.pair(len(cases)):
+                if left / MARGIN < self._cost.pair(len(cases)) * self._conductor.lanes:
                     break  # the pairs took longer than those before: the time is up, whatever they showed
                 self._say(
-                    f"pair {self.pairs + 1}: {len(cases)} cases ({turn + 1} of {batch.pairs}), "
+                    f"pair {self.pairs + 1}: {len(cases)} cases ({done + 1} of {batch.pairs}), "
                     f"at most {int(left) // 60}:{int(left) % 60:02d} left"
                 )
-                cases = self._one_pair(cases, ratios)
-                if not cases:
-                    break
+                for seen in self._conductor.measure(cases, at_once):
+                    cases = self._take(seen, cases, ratios)
+                done += at_once
             self._state = gate.take(self._state, ratios)
 
-    def _one_pair(self, cases: list[str], ratios: dict[str, list[float]]) -> list[str]:
-        """Measure one pair; give the cases that can go on."""
-        seen = self._conductor.measure(cases)
+    def _take(self, seen: Seen, cases: list[str], ratios: dict[str, list[float]]) -> list[str]:
+        """Take what one pair saw; give the cases that can go on."""
         self.pairs += 1
-        self._spent.append((seen.start_seconds, seen.case_seconds))
+        lanes = self._conductor.lanes  # so many pairs take the time of one
+        self._spent.append((seen.start_seconds / lanes, seen.case_seconds / lanes))
         starts, each = zip(*self._spent, strict=True)
         self._cost = Cost(sum(starts) / len(starts), max(1e-3, sum(each) / len(each)))
         for case, ratio in seen.ratios.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -152,7 +153,7 @@ def measured(repository: Path, request) -> tuple[Cast, Seen, list[PairLine | AbF
         conductor = Conductor(*sides, asked, lambda _: None)
         cast = conductor.introduce()
         conductor.begin(cast, lines.append)
-        seen = conductor.measure(list(cast.cases))
+        (seen,) = conductor.measure(list(cast.cases))
     return cast, seen, lines
 
 
@@ -248,6 +249,61 @@ def test_a_conductor_that_is_killed_leaves_neither_process_nor_folder(repository
     assert eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in started))
     assert eventually(lambda: not list(place.iterdir()))
     assert len(list((tmp_path / "results").glob("*.ab.jsonl"))) == 1
+
+
+def test_pairs_are_measured_at_once_each_on_a_core_of_its_own(repository: Path) -> None:
+    lines: list[PairLine | AbFailure | AbSkip] = []
+    with prepared(
+        Spec("git", "HEAD"), Spec("git", "HEAD"), repository=repository, source=None, bench_from="each"
+    ) as sides:
+        conductor = Conductor(*sides, Request(["bench"], keyword="calm or talks", seed=1), lambda _: None)
+        conductor.begin(cast := conductor.introduce(), lines.append)
+        lanes = conductor.lanes
+        seen = conductor.measure(list(cast.cases), lanes)
+    assert lanes == min(2, len(os.sched_getaffinity(0)))
+    assert [sorted(map(short, one.ratios)) for one in seen] == [
+        ["calm", "talks", "torchgauge/canary"]
+    ] * lanes
+    assert {line.pair for line in lines if isinstance(line, PairLine)} == set(range(lanes))
+    calm = [line for line in lines if isinstance(line, PairLine) and short(line.case.id) == "calm"]
+    assert all(len(line.rounds) == 48 for line in calm)  # two visits of 24 rounds
+
+
+def test_one_that_fails_in_every_pair_is_told_once_and_the_others_go_on(repository: Path) -> None:
+    told: list[str] = []
+    lines: list[PairLine | AbFailure | AbSkip] = []
+    with prepared(
+        Spec("git", "HEAD"), Spec("here"), repository=repository, source=None, bench_from="head"
+    ) as sides:
+        conductor = Conductor(*sides, Request(["bench"], keyword="calm or leaves", seed=1), told.append)
+        conductor.begin(cast := conductor.introduce(), lines.append)
+        seen = conductor.measure([case for case in cast.cases if "child" not in case], conductor.lanes)
+    assert len(told) == 1
+    assert all("calm" in map(short, one.ratios) and len(one.failed) == 1 for one in seen)
+
+
+def test_ctrl_c_ends_all_pairs_at_once(repository: Path, tmp_path) -> None:
+    place = tmp_path / "temporary"
+    place.mkdir()
+    words = ["ab", "--base", "git:HEAD", "-k", "calm", "--results", str(tmp_path / "results")]
+    script = f"import sys; from torchgauge.cli import main; sys.exit(main({words}))"
+    process = subprocess.Popen(
+        [sys.executable, "-c", script],
+        cwd=repository,
+        env=os.environ | {"TMPDIR": str(place)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("pair 1: ")
+        assert eventually(lambda: len(sides_of(process.pid)) == 4 or len(os.sched_getaffinity(0)) < 2)
+        started = sides_of(process.pid)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+    assert eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in started))
+    assert eventually(lambda: not list(place.iterdir()))
 
 
 def sides_of(conductor: int) -> list[int]:

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import os
 import random
+import threading
 import time
+import weakref
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from torchgauge.errors import TorchgaugeError
 from torchgauge.measure import threads
 from torchgauge.measure.ab.channel import CANARY, Hello
 from torchgauge.measure.ab.isolation import ISOLATIONS, Outcome
-from torchgauge.measure.ab.pair import NotTaken, pair
+from torchgauge.measure.ab.pair import NotTaken, Taken, merged, pair
 from torchgauge.measure.ab.process import SideError, SideProcess
 from torchgauge.measure.sides import Side
 from torchgauge.record.ab import AbFailure, AbSkip, PairLine
@@ -23,6 +26,12 @@ from torchgauge.record.schema import Case
 
 # what these add to pytest would be measured, too
 LEFT_OUT = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTHONHASHSEED")
+
+
+MOST_LANES = 2
+"""Pairs at once. Two did not scatter more than one here; many cores share one memory."""
+MOST_VISITS, FULL = 2, 48
+"""Visits of a case in one pair at most, and those of all cases together up to which there is a second."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +97,10 @@ class Conductor:
         self._pairs = 0
         # what both sides import late is imported as they start, where they do so at the same time
         self._early: set[str] = set()
+        self._lock = threading.Lock()
+        self._live: weakref.WeakSet[SideProcess] = weakref.WeakSet()
+        self._stopping = False
+        self._told: set[str] = set()
         self.timed_seconds = 0.0
         self.visits = 0
         """Cases measured in all pairs, the canary among them."""
@@ -123,46 +136,88 @@ class Conductor:
         self._cases |= cast.cases
         self._write = write
 
-    def measure(self, cases: Sequence[str]) -> Seen:
-        """Measure one pair: the canary and these cases, in an order of its own.
+    @property
+    def lanes(self) -> int:
+        """How many pairs are measured at once, each on a core of its own."""
+        on_cpu = all(case.device == "cpu" for case in self._cases.values())
+        alone = self._request.threads != 1 or self._request.isolation != "paired" or not on_cpu
+        return 1 if alone else min(MOST_LANES, len(_cores()) or 1)
+
+    def measure(self, cases: Sequence[str], pairs: int = 1) -> list[Seen]:
+        """Measure pairs at once: the canary and these cases, each in an order of its own.
 
         A case in which a side fails is written down as that; the others go on in fresh processes.
+
+        Args:
+            cases: their ids.
+            pairs: how many, `lanes` at the most.
 
         Raises:
             TorchgaugeError: a side can't begin any more, or the file can't be written.
 
         """
-        number, self._pairs = self._pairs, self._pairs + 1
+        first, self._pairs = self._pairs, self._pairs + pairs
+        cores: list[int | None] = [None] * pairs
+        if self._request.threads == 1 and _cores():
+            cores = list(random.Random(f"{self._request.seed}-{first}-cores").sample(_cores(), pairs))
+        if pairs == 1:
+            return [self._measure(first, cores[0], cases)]
+        with ThreadPoolExecutor(pairs) as pool:
+            going = [
+                pool.submit(self._measure, first + place, core, cases, crowded=True)
+                for place, core in enumerate(cores)
+            ]
+            try:
+                return [one.result() for one in going]
+            except BaseException:
+                self._stop()  # the threads end once their processes are gone
+                raise
+
+    def _measure(self, number: int, core: int | None, cases: Sequence[str], *, crowded: bool = False) -> Seen:
         chance = random.Random(f"{self._request.seed}-{number}")
         hash_seed = chance.randrange(2**32)  # the same on both sides, another in each pair
         isolation = ISOLATIONS[self._request.isolation](
-            lambda name: self._start(name, hash_seed), chance, self._core(chance)
+            lambda name: self._start(name, hash_seed), chance, core, crowded
         )
         seen = Seen({}, {}, {})
+        taken: dict[str, list[Taken]] = {}
         begin = time.monotonic()
-        isolation.visit(
-            [CANARY.id, *chance.sample(list(cases), len(cases))],
-            lambda case, outcome: self._take(number, case, outcome, seen),
-        )
+        order = [CANARY.id]
+        for _ in range(visits(len(cases))):
+            order += chance.sample(list(cases), len(cases))
+
+        def take(case: str, outcome: Outcome) -> None:
+            if isinstance(outcome, Taken):
+                taken.setdefault(case, []).append(outcome)
+            else:
+                taken.pop(case, None)
+                with self._lock:
+                    self._lost(case, outcome, seen)
+
+        isolation.visit(order, take)
+        with self._lock:
+            for case, some in taken.items():
+                self._seen(number, case, merged(some), seen)
         seen.start_seconds = time.monotonic() - begin - isolation.measuring
         seen.case_seconds = isolation.measuring / max(1, len(seen.ratios))
         return seen
 
-    def _core(self, chance: random.Random) -> int | None:
-        """Choose the core on which both sides of a pair take turns; None where they may use several."""
-        if self._request.threads != 1 or not hasattr(os, "sched_getaffinity"):
-            return None
-        return chance.choice(sorted(os.sched_getaffinity(0)))
+    def _stop(self) -> None:
+        """Kill all processes, and start no more."""
+        self._stopping = True
+        for process in list(self._live):
+            process.kill()
 
-    def _take(self, number: int, key: str, taken: Outcome, seen: Seen) -> None:
-        """Write down what became of a case."""
-        if isinstance(taken, SideError):
-            seen.failed[key] = self._failed(key, taken)
+    def _lost(self, key: str, outcome: NotTaken | SideError, seen: Seen) -> None:
+        """Write down a case that was not measured."""
+        if isinstance(outcome, SideError):
+            seen.failed[key] = self._failed(key, outcome)
             return
-        if isinstance(taken, NotTaken):
-            self._write(AbSkip(case=key, side=taken.side, reason=taken.reason))
-            seen.skipped[key] = taken
-            return
+        self._write(AbSkip(case=key, side=outcome.side, reason=outcome.reason))
+        seen.skipped[key] = outcome
+
+    def _seen(self, number: int, key: str, taken: Taken, seen: Seen) -> None:
+        """Write down a case that was measured."""
         line = PairLine(
             pair=number,
             case=self._cases[key],
@@ -184,14 +239,18 @@ class Conductor:
         said = error.failure
         self._write(AbFailure(case=key, side=side, stage=said.stage, error=said.error, message=said.message))
         how = f"{error.side.where}: {said.stage}: {said.error}: {said.message}"
-        self._say(f"failed: {key}: {how}")
+        if key not in self._told:  # pairs that are measured at once fail at once
+            self._told.add(key)
+            self._say(f"failed: {key}: {how}")
         return how
 
     def _start(self, name: str, hash_seed: int = 0, *, describe: bool = False) -> SideProcess:
         kept = {key: value for key, value in os.environ.items() if key not in LEFT_OUT}
         variables = {**kept, **threads.variables(self._request.threads), "PYTHONHASHSEED": str(hash_seed)}
         side = self._sides[name]
-        return SideProcess(
+        if self._stopping:
+            raise TorchgaugeError("stopped")
+        process = SideProcess(
             side,
             [
                 "1" if describe else "0",
@@ -202,6 +261,18 @@ class Conductor:
             variables,
             self._request.patience,
         )
+        self._live.add(process)
+        return process
+
+
+def visits(cases: int) -> int:
+    """Choose how often a pair visits each case: where they are few, most of its time is its start."""
+    return max(1, min(MOST_VISITS, FULL // max(1, cases)))
+
+
+def _cores() -> list[int]:
+    """Give the cores that this process may use; none where the system does not say."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
 
 def _options(request: Request) -> list[str]:

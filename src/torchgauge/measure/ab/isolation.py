@@ -41,9 +41,10 @@ class Isolation(Protocol):
     """Seconds spent so far with processes that had started."""
 
     def visit(self, cases: Sequence[str], take: Callable[[str, Outcome], None]) -> None:
-        """Measure the cases in this order, and hand on what became of each.
+        """Measure the cases in this order, and hand on what became of each visit.
 
-        After a case in which a side fails, the others go on in fresh processes.
+        After a case in which a side fails, the others go on in fresh processes. A case may be there several
+        times; once it failed or was skipped it is passed over.
 
         Raises:
             TorchgaugeError: a side can't begin.
@@ -58,43 +59,57 @@ class Paired:
     Args:
         start: of a side's process.
         chance: draws who is first, and each round's order.
-        core: that both, and this process meanwhile, are kept to; None for all that they may use.
+        core: that both, and this thread meanwhile, are kept to; None for all that they may use.
+        crowded: whether other pairs are measured on other cores: then processes start on their core, too.
 
     """
 
-    def __init__(self, start: Start, chance: random.Random, core: int | None) -> None:
+    def __init__(self, start: Start, chance: random.Random, core: int | None, crowded: bool = False) -> None:
         self._start, self._chance, self._core = start, chance, core
+        self._crowded = crowded
         self.measuring = 0.0
 
     def visit(self, cases: Sequence[str], take: Callable[[str, Outcome], None]) -> None:
         """See `Isolation`."""
         left = list(cases)
+        seen: dict[str, Taken] = {}
         while left:
             started = None
             try:
-                with pair(self._start, self._chance) as met, _on(self._core):
+                with (
+                    _on(self._core if self._crowded else None),
+                    pair(self._start, self._chance) as met,
+                    _on(self._core),
+                ):
                     started = time.monotonic()
                     met.keep_to(self._core)
                     while left:
-                        taken = met.measure(left[0], _following(left))
-                        take(left.pop(0), taken)
+                        taken = met.measure(left[0], _following(left), seen.get(left[0]))
+                        if isinstance(taken, Taken):
+                            seen[left[0]] = taken
+                        take(left[0], taken)
+                        left = left[1:] if isinstance(taken, Taken) else _without(left[0], left)
             except SideError as error:
                 if started is None:
                     raise _cannot_begin(error) from None
-                take(left.pop(0), error)
+                take(left[0], error)
+                left = _without(left[0], left)
             finally:
                 self.measuring += 0.0 if started is None else time.monotonic() - started
 
 
 class Sequential:
-    """One side after the other, alone, each with all the cases. Arguments as of `Paired`."""
+    """One side after the other, alone, each with all the cases once. Arguments as of `Paired`."""
 
-    def __init__(self, start: Start, chance: random.Random, core: int | None) -> None:
+    def __init__(self, start: Start, chance: random.Random, core: int | None, crowded: bool = False) -> None:
+        if crowded:
+            raise ValueError("a side that is to be alone can't share the machine with other pairs")
         self._start, self._chance, self._core = start, chance, core
         self.measuring = 0.0
 
     def visit(self, cases: Sequence[str], take: Callable[[str, Outcome], None]) -> None:
         """See `Isolation`."""
+        cases = list(dict.fromkeys(cases))
         first, second = self._chance.sample(("base", "head"), 2)
         one = self._measure(first, cases, {})
         going_on = [case for case in cases if not isinstance(one[case], SideError)]
@@ -134,7 +149,7 @@ class Sequential:
         return found
 
 
-ISOLATIONS: dict[str, Callable[[Start, random.Random, int | None], Isolation]] = {
+ISOLATIONS: dict[str, type[Paired] | type[Sequential]] = {
     "paired": Paired,
     "sequential": Sequential,
 }
@@ -152,8 +167,13 @@ def _joined(base: Solo | NotTaken | SideError, head: Solo | NotTaken | SideError
     )
 
 
+def _without(case: str, left: Sequence[str]) -> list[str]:
+    return [one for one in left if one != case]
+
+
 def _following(left: Sequence[str]) -> str | None:
-    return left[1] if len(left) > 1 else None
+    # of a case that comes again at once nothing is kept: it is set up anew
+    return left[1] if len(left) > 1 and left[1] != left[0] else None
 
 
 def _cannot_begin(error: SideError) -> TorchgaugeError:

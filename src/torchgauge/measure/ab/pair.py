@@ -8,7 +8,7 @@ take turns on one core: cores of a shared machine differ by tens of per cent, fo
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, cast
@@ -83,12 +83,13 @@ class Pair:
             if core is not None:
                 side.keep_to(core)
 
-    def measure(self, case: str, following: str | None) -> Taken | NotTaken:
+    def measure(self, case: str, following: str | None, before: Taken | None = None) -> Taken | NotTaken:
         """Measure a case on both sides.
 
         Args:
             case: its id; both sides have it.
             following: the case that comes next in this pair.
+            before: what an earlier visit of this pair saw of the case; its blocks are as long.
 
         Raises:
             SideError: a side failed. The pair can't be used any more.
@@ -106,7 +107,7 @@ class Pair:
                     side.send(Finish())
                     side.receive(Finished, Skipped)
             return not_taken(*(said.reason if isinstance(said, Skipped) else None for said in (one, other)))
-        loops = shared_loops(one.loops, other.loops)
+        loops = before.loops if before else shared_loops(one.loops, other.loops)
         longest = max(said.seconds / said.loops for said in (one, other)) * loops
         taken = [self._round(loops, longest) for _ in range(rounds(longest))]
         ends = []
@@ -195,6 +196,14 @@ def alone(process: SideProcess, case: str, following: str | None, like: Solo | N
     process.send(Finish())
     end = process.receive(Finished)
     return Solo(loops, said.method, blocks, end.poor, tuple(end.late))
+
+
+def merged(visits: Sequence[Taken]) -> Taken:
+    """Join what several visits of one pair saw of a case."""
+    first = visits[0]
+    poor = next((one.poor for one in visits if one.poor), None)
+    rounds = [round_ for one in visits for round_ in one.rounds]
+    return Taken(first.loops, first.method, rounds, poor, visits[-1].late)
 
 
 def joined(base: Solo, head: Solo, first: str) -> Taken:

@@ -110,6 +110,11 @@ class SideProcess:
             raise SideError(self.side, said)
         return cast(Message, said)
 
+    def kill(self) -> None:
+        """Kill the process and all that it started; who waits for it finds it gone."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
     def end(self, *, at_once: bool = False) -> None:
         """End the process and all that it started, and wait until they are gone.
 
@@ -121,11 +126,9 @@ class SideProcess:
         with contextlib.suppress(subprocess.TimeoutExpired):
             if not at_once:
                 self._process.wait(LEAVING)
-        group = self._process.pid
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(group, signal.SIGKILL)
+        self.kill()
         self._process.wait()
-        janitor.forget(group)
+        janitor.forget(self._process.pid)
         self._said.close()
 
     def _ended(self) -> SideError:
