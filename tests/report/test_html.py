@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import dataclasses
 import re
 import subprocess
 import sys
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
+import msgspec
 import pytest
 
 import synthetic
@@ -168,3 +170,21 @@ def test_a_page_is_made_without_torch():
     folder = synthetic.__file__.rpartition("/")[0]
     done = subprocess.run([sys.executable, "-c", code, folder], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_history_of_many_runs_has_its_steps_drawn():
+    runs = []
+    for number in range(14):
+        slower = 1.4 if number >= 7 else 1.0
+        cases = [
+            (synthetic.case("g", "wanders", n=1), 1e-5, {}),
+            (synthetic.case("g", "steps", n=1), 1e-5 * slower, {}),
+        ]
+        run = synthetic.run(cases=cases, run_id=f"{number:08x}", rounds=3, seed=number, failures=[], skips=[])
+        started = f"2026-03-{number + 1:02d}T10:00:00.000+00:00"
+        runs.append(dataclasses.replace(run, header=msgspec.structs.replace(run.header, started=started)))
+    page = html.render(runs)
+    assert "1 step in 2 series." in page
+    assert "History of g/steps[cpu,float32,n=1], 14 runs: 1.4" in page
+    assert "since 2026-03-08" in page
+    assert 'id="history"' not in html.render(runs[:5])

@@ -1,15 +1,21 @@
 from __future__ import annotations
 
+import dataclasses
 import random
 
+import msgspec
 import pytest
 
 import synthetic
 from torchgauge.analysis.frame import summaries
-from torchgauge.report.bars import breakdown
-from torchgauge.report.heat import heat_map
+from torchgauge.report.bars import breakdown, in_place
+from torchgauge.report.crossover import crossings, crossover
+from torchgauge.report.heat import heat_map, run_map
 from torchgauge.report.plots import over_size, short, ticks
 from torchgauge.report.points import benchmarks
+from torchgauge.report.roofline import rooflines
+from torchgauge.report.strips import blocks, strips
+from torchgauge.report.tables import timed
 
 
 def parts(cases, **options):
@@ -133,3 +139,104 @@ def test_of_points_of_one_size_the_heat_map_takes_the_same_one_in_whatever_order
 
 def test_one_dtype_alone_has_no_heat_map():
     assert heat_map(parts([(synthetic.case("g", "b"), 1e-5, {})]), {"5eed0001": "A"}) is None
+
+
+def test_a_roofline_has_a_roof_a_dtype_and_says_where_the_cases_lie():
+    cases = [
+        (synthetic.case("matmul", "square", dtype=dtype, n=512), 5e-3, {"flop": 2.0 * 512**3, "bytes": 3e6})
+        for dtype in ("float32", "float64")
+    ]
+    run = synthetic.run(cases=cases, failures=[], with_ceilings=True)
+    found = benchmarks(timed(summaries([run])))
+    (plot,) = rooflines([run], found, {run.id: "A"})
+    assert [entry.text for entry in plot.legend] == ["float64", "float32"]
+    assert plot.panels[0].svg.startswith("<svg")
+    assert "2 cases" in plot.panels[0].svg
+    assert "float32 products" in plot.panels[0].svg
+    assert rooflines([dataclasses.replace(run, ceilings=[])], found, {run.id: "A"}) == []
+
+
+def test_an_accelerator_is_drawn_against_the_cpu_over_the_size():
+    cases = [
+        (synthetic.case("matmul", "square", device, n=n), seconds, {})
+        for device, times in (("cpu", (2e-6, 1e-5, 6e-4)), ("cuda:0", (6e-6, 7e-6, 2e-5)))
+        for n, seconds in zip((32, 128, 512), times, strict=True)
+    ]
+    found = crossings(parts(cases, devices=("cpu", "cuda:0")))
+    (crossing,) = found
+    assert crossing.wins_from == 128
+    plot = crossover(found, {"5eed0001": "A"})
+    assert plot is not None
+    assert "matmul/square from 128" in plot.panels[0].svg
+    assert crossover([], {}) is None
+
+
+def test_one_series_of_each_benchmark_is_drawn_before_a_second_of_any():
+    cases = [
+        (synthetic.case("inplace", name, device, form=f"f{form}", n=n), 1e-6 * n, {})
+        for name in ("add", "mul")
+        for form in range(7)
+        for device in ("cpu", "cuda:0")
+        for n in (10, 100)
+    ]
+    plot = crossover(crossings(parts(cases, devices=("cpu", "cuda:0"))), {"5eed0001": "A"})
+    assert plot is not None
+    assert {entry.text.split()[0] for entry in plot.legend} == {"inplace/add", "inplace/mul"}
+    assert "8 of 14 series are drawn" in plot.description
+
+
+def test_a_strip_a_dtype_shows_the_blocks_of_the_largest_size():
+    cases = [
+        (synthetic.case("g", "b", dtype=dtype, n=n), 1e-6 * n, {"blocks": 30})
+        for dtype in ("float32", "float64")
+        for n in (10, 1000)
+    ]
+    run = synthetic.run(cases=cases, failures=[], rounds=5)
+    rows = benchmarks(timed(summaries([run])))["g", "b", ""]
+    plot = strips(rows, blocks([run]), {run.id: "A"})
+    assert plot is not None
+    alt = plot.panels[0].svg.split('aria-label="')[1].split('"')[0]
+    assert "cpu float64 1,000: 80 ticks" in alt  # of 150 blocks
+    assert "cpu float32 1,000: 80 ticks" in alt
+    assert "cpu float32 10:" not in alt
+    assert strips([], blocks([run]), {run.id: "A"}) is None
+
+
+def test_runs_are_held_against_the_first_of_them():
+    cases = [(synthetic.case("g", "b", n=n), 1e-6 * n, {}) for n in (10, 100)]
+    cases.append((synthetic.case("g", "alone"), 1e-6, {}))
+    runs = [
+        synthetic.run(cases=cases, failures=[]),
+        synthetic.run(cases=cases[:2], failures=[], run_id="5eed0002", speed=2.0),
+    ]
+    found = run_map(benchmarks(timed(summaries(runs))), {"5eed0001": "A", "5eed0002": "B"})
+    assert found is not None
+    assert found.columns == ("A", "B")
+    ((name, at, (first, second)),) = found.rows
+    assert (name, at) == ("g/b", "cpu, float32, n = 100")
+    assert (first.ratio, second.ratio, second.weight) == ("1.0×", "2.0×", 50)
+
+
+def test_in_place_is_compared_in_memory_too_where_it_was_measured():
+    cases = [
+        (synthetic.case("inplace", "add", form=form, n=8), 1e-6, {}) for form in ("functional", "in-place")
+    ]
+    run = synthetic.run(cases=cases, failures=[])
+    lines = [
+        msgspec.structs.replace(
+            run.measurements[0],
+            case=case,
+            instrument="memory",
+            metric="allocated_bytes",
+            unit="B",
+            samples=[32.0 if case.params["form"] == "functional" else 0.0],
+        )
+        for case, *_ in cases
+    ]
+    frame = summaries([dataclasses.replace(run, measurements=[*run.measurements, *lines])])
+    found = in_place(benchmarks(timed(frame)) | benchmarks(frame[frame["instrument"] == "memory"]), {})
+    assert [plot.title for plot in found] == [
+        "In place against functional (cpu, float32)",
+        "In place against functional, memory (cpu, float32)",
+    ]
+    assert "functional 32 B, in-place 0 B" in found[1].panels[0].svg

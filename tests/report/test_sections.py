@@ -195,3 +195,26 @@ def test_ceilings_that_are_badly_known_are_counted_above_the_tables() -> None:
     assert [text for text in overview.cautions if "badly known" in text] == [
         "1 of 17 ceilings is badly known, worse than ±50 %: the machine was busy, and shares may be too high."
     ]
+
+
+@pytest.mark.parametrize(
+    ("named", "linked"),
+    [
+        ("run_traces/inplace-add_0a1b2c3d.json.gz", "results/run_traces/inplace-add_0a1b2c3d.json.gz"),
+        ("../../etc/passwd", None),
+        ("run_traces/../x.json.gz", None),
+        ("javascript:alert(1)//x.json.gz", None),
+        ("https://example.org/x.json.gz", None),
+        ("run_traces/x.json.gz\n", None),
+        (None, None),
+    ],
+)
+def test_a_case_links_to_its_trace_and_to_nothing_else(named: str | None, linked: str | None) -> None:
+    run = looked_at()
+    lines = [
+        msgspec.structs.replace(line, conditions={"trace": named}) if line.parts else line
+        for line in run.measurements
+    ]
+    page = html.render([dataclasses.replace(run, measurements=lines)])
+    assert (f'<a href="{linked}" download>' in page) == (linked is not None)
+    assert page.count("download>") == (2 if linked else 0)

@@ -96,7 +96,7 @@ def report(options: argparse.Namespace) -> int:
             conditions(options.where),
             None if options.baseline is None else options.baseline.split(","),
         )
-    written = _written(options.format, runs, laid)
+    written = _written(options.format, runs, laid, target.parent)
     if options.output is None and options.format != "html":
         sys.stdout.write(written.decode())
         return 0
@@ -105,11 +105,11 @@ def report(options: argparse.Namespace) -> int:
     return 0
 
 
-def _written(form: str, runs: Sequence[Run], laid: Laid | None) -> bytes:
+def _written(form: str, runs: Sequence[Run], laid: Laid | None, folder: Path) -> bytes:
     if form == "html":
         from torchgauge.report import html
 
-        return html.render(runs, laid).encode()
+        return html.render(runs, laid, folder).encode()
     if form == "markdown":
         from torchgauge.report import markdown
 

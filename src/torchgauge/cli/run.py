@@ -122,7 +122,7 @@ def _after_run(path: Path, benchmark_json: Path | None, *, page: bool) -> None:
             from torchgauge.report import html
 
             target = path.with_suffix(".html")
-            replace(target, html.render([loaded]).encode())
+            replace(target, html.render([loaded], folder=target.parent).encode())
             print(f"page: {target}")
     except ModuleNotFoundError as error:  # a machine that only measures
         print(f"no tables: {error.name} is missing; {cure('report')}", file=sys.stderr)

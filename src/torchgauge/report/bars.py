@@ -25,12 +25,22 @@ Bench = Mapping[tuple[str, str, str], Sequence[Row]]
 
 
 def in_place(benchmarks: Bench, run_labels: Mapping[str, str]) -> list[Plot]:
-    """Compare the forms of each operation of the group `inplace`, a panel a size."""
-    rows = _with_param(_primary(benchmarks, "inplace"), "form")
+    """Compare the forms of each operation of the group `inplace`, a panel a size: in time, and in memory."""
+    plots = []
+    for metric, title, description in (
+        ("", "In place against functional", "Time of a call, from zero, by form"),
+        ("allocated_bytes", "In place against functional, memory", "Bytes that a call allocates, by form"),
+    ):
+        rows = _with_param(_of(benchmarks, "inplace", metric), "form")
+        plots += _in_place(rows, title, description, run_labels)
+    return plots
+
+
+def _in_place(rows: Sequence[Row], title: str, description: str, run_labels: Mapping[str, str]) -> list[Plot]:
     return _compare(
         rows,
-        "In place against functional",
-        "Time of a call, from zero, by form",
+        title,
+        description,
         panel=lambda row: row["params"].get("n", ""),
         panel_name=lambda value: f"n = {label(value)}" if value != "" else "all",
         category=lambda row: _category(row, row["name"], "form", "n"),
@@ -40,7 +50,7 @@ def in_place(benchmarks: Bench, run_labels: Mapping[str, str]) -> list[Plot]:
 
 def optimizers(benchmarks: Bench, run_labels: Mapping[str, str]) -> list[Plot]:
     """Compare the implementations of each optimizer, a panel a set of tensors."""
-    rows = _with_param(_primary(benchmarks, "optimizers"), "form", "optimizer")
+    rows = _with_param(_of(benchmarks, "optimizers"), "form", "optimizer")
     return _compare(
         rows,
         "Optimizers",
@@ -121,12 +131,12 @@ def steps(benchmarks: Bench) -> dict[tuple[Any, ...], dict[str, Row]]:
     return {key: found for key, found in parts.items() if WHOLE in found and len(found) > 2}
 
 
-def _primary(benchmarks: Bench, group: str) -> list[Row]:
+def _of(benchmarks: Bench, group: str, wanted: str = "") -> list[Row]:
     return [
         row
         for (of, _, metric), rows in benchmarks.items()
         for row in rows
-        if of == group and metric == "" and row["value"] is not None
+        if of == group and metric == wanted and row["value"] is not None
     ]
 
 
@@ -184,8 +194,9 @@ def _bars(rows: Sequence[Row], forms: Sequence[str], category: Callable[[Row], s
     categories = sorted({category(row) for row in rows}, key=lambda v: order.key("", v))
     found = {(category(row), row["params"]["form"]): row for row in rows}
     # a wide interval may take half as much room again as the bars; beyond that it is cut
-    most = max(row["value"] for row in rows)
-    longest = min(1.5 * most, max(row["high"] or row["value"] for row in rows))
+    unit = plain(rows[0]["unit"], 12)
+    most = max(row["value"] for row in rows) or 1.0
+    longest = min(1.5 * most, max(row["high"] or row["value"] for row in rows) or most)
     thick = 0.8 / len(forms)
     words = []
 
@@ -202,14 +213,14 @@ def _bars(rows: Sequence[Row], forms: Sequence[str], category: Callable[[Row], s
                         [max(row["low"], 0.0), min(row["high"], longest)], [y, y], color=INK, linewidth=1.1
                     )
                 end = max(row["value"], min(row["high"] or 0.0, longest)) + 0.015 * longest
-                axes.text(end, y, format_quantity(row["value"], "s"), va="center", fontsize=8)
+                axes.text(end, y, format_quantity(row["value"], unit), va="center", fontsize=8)
         axes.set_xlim(0, 1.24 * longest)
         axes.set_xticks([0], ["0"])
         _categories(axes, [plain(name, 24) for name in categories])
 
     for name in categories:
         values = [
-            f"{plain(form, 40)} {format_quantity(found[name, form]['value'], 's')}"
+            f"{plain(form, 40)} {format_quantity(found[name, form]['value'], unit)}"
             for form in forms
             if (name, form) in found
         ]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 from collections.abc import Sequence
 from functools import partial
 from itertools import count as numbers
 from itertools import groupby
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import jinja2
 import pandas as pd
@@ -21,6 +24,7 @@ from torchgauge.report import bars
 from torchgauge.report.answers import answers
 from torchgauge.report.crossover import crossings, crossover
 from torchgauge.report.heat import heat_map, run_map
+from torchgauge.report.history_plots import history
 from torchgauge.report.overview import overviews
 from torchgauge.report.plots import over_size
 from torchgauge.report.points import benchmarks
@@ -32,12 +36,13 @@ from torchgauge.report.svg import IDENT, Panel
 from torchgauge.report.tables import Notes, first_calls, tables, timed, usually
 
 
-def render(runs: Sequence[Run], laid: Laid | None = None) -> str:
+def render(runs: Sequence[Run], laid: Laid | None = None, folder: Path | None = None) -> str:
     """Write runs as a page: answers, cautions, a table and plots a hot path, comparisons, glossary.
 
     Args:
         runs: at least one.
         laid: the runs along keys of one's own, shown before all other tables.
+        folder: where the page will be, for its links to traces; the working directory without it.
 
     Several runs stand side by side as columns A, B, C … Sections appear where there are data for
     them. The page needs nothing but itself and says so in its Content-Security-Policy.
@@ -58,8 +63,9 @@ def render(runs: Sequence[Run], laid: Laid | None = None) -> str:
         else [plot for plot in (over_size(rows, names), strips(rows, samples, names)) if plot]
         for (_, _, of), rows in parts.items()
     ]
+    memory = benchmarks(frame[frame["instrument"] == "memory"])
     comparisons = {
-        "inplace": bars.in_place(parts, names),
+        "inplace": bars.in_place(parts | memory, names),
         "optimizers": bars.optimizers(parts, names),
         "sine_mlp": bars.breakdown(parts, names),
     }
@@ -81,6 +87,7 @@ def render(runs: Sequence[Run], laid: Laid | None = None) -> str:
         usual=usually(laid_out),
         answers=answers(runs, parts, names),
         laid=laid,
+        history=history(runs),
         groups=groups,
         crossover=crossover(crossings(parts), names),
         rooflines=rooflines(runs, parts, names),
@@ -93,6 +100,7 @@ def render(runs: Sequence[Run], laid: Laid | None = None) -> str:
         version=__version__,
         script=Markup(script),
         script_hash=f"sha256-{digest}",
+        link=partial(_link, folder or Path()),
         svg=partial(_numbered, numbers(1)),
     )
 
@@ -106,6 +114,11 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+
+
+def _link(folder: Path, path: str) -> str:
+    """Give the way from the page to a file, as a relative URL."""
+    return quote(os.path.relpath(path, folder).replace(os.sep, "/"))
 
 
 def _numbered(following: Any, panel: Panel) -> Markup:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -43,6 +44,8 @@ ABOUT = {
     ),
 }
 MOST_PARTS = 10
+_TRACE = re.compile(r"\w[\w.-]*/\w[\w.,=-]*\.json\.gz", re.ASCII)
+"""A file in a folder beside the run file; a stranger's run file links to nothing else."""
 _LED_BY = {
     "self_device_time": ("kernel", "own time"),
     "self_cpu_time": ("operator", "own time"),
@@ -85,11 +88,11 @@ def sections(
         title, text = ABOUT.get(instrument, (plain(instrument, 40), ""))
         rows = frame[frame["instrument"] == instrument]
         lines = [
-            (run_labels[run.id] if len(runs) > 1 else "", line)
+            (run_labels[run.id] if len(runs) > 1 else "", line, _trace(run, line))
             for run in runs
             for line in _leading(run, instrument)
         ]
-        parts = tuple(_parts(line, name) for name, line in lines)
+        parts = tuple(replace(_parts(line, name), trace=trace) for name, line, trace in lines)
         found.append(Section(instrument, title, text, tuple(metrics_table(rows, run_labels, notes)), parts))
     return found
 
@@ -102,6 +105,12 @@ def _leading(run: Run, instrument: str) -> list[Measurement]:
             if line.instrument == instrument and line.metric == metric and line.parts:
                 chosen[line.case.id] = line
     return [chosen[case] for case in sorted(chosen)]
+
+
+def _trace(run: Run, line: Measurement) -> str:
+    """Give the path of a case's trace; "" where there is none, or a name that torchgauge would not give."""
+    named = str(line.conditions.get("trace") or "")
+    return str(run.path.parent / named) if _TRACE.fullmatch(named) else ""
 
 
 def _parts(line: Measurement, run: str) -> Table:

@@ -66,6 +66,8 @@ class Table:
     row_heads: tuple[str, ...]
     columns: tuple[str, ...]
     rows: tuple[tuple[tuple[str, ...], tuple[Cell | None, ...]], ...]
+    trace: str = ""
+    """Path of the Chrome trace that it was read from, where there is one."""
 
 
 class Notes:
