@@ -32,7 +32,7 @@ MEASURE = ("torch", "numpy", "pytest", "pytest_benchmark", "msgspec", "rich")
 REPORT = ("numpy", "pandas", "matplotlib", "jinja2", "msgspec", "rich")
 BOTH = tuple(dict.fromkeys(MEASURE + REPORT))
 LINT = (*BOTH, "ruff", "mypy")  # mypy reads the types of all that src/ imports
-TESTS = (*BOTH, "hypothesis", "jsonschema", "scipy")
+TESTS = (*BOTH, "hypothesis", "jsonschema", "scipy", "duckdb")
 
 # --- sessions: functions of a nox session, or of the stand-in ------------------------------------------
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import os
 from pathlib import Path
 
+import duckdb
+import msgspec
+import pandas as pd
 import pytest
 
 import synthetic
@@ -161,3 +165,50 @@ def test_a_checkout_has_a_reference_of_its_own(command, project: Path) -> None:
     mine = str(synthetic.write(synthetic.run(rounds=2, run_id="aa"), project))
     done = command("compare", mine, *against("reference"), "--where", "group=matmul")
     assert done.code == 0
+
+
+@pytest.fixture
+def exported(command, project: Path) -> Path:
+    """Export a folder of three runs of two machines, and a file that is none."""
+    folder = project / "many"
+    folder.mkdir()
+    for name, key, started in (
+        ("a", "k1", "2026-03-01"),
+        ("b", "k1", "2026-04-01"),
+        ("c", "../k/2", "20260501"),
+    ):
+        run = synthetic.run(rounds=2, run_id=name)
+        environment = msgspec.structs.replace(run.header.environment, machine_key=key)
+        header = msgspec.structs.replace(
+            run.header, environment=environment, started=f"{started}T10:00:00.000+00:00"
+        )
+        synthetic.write(dataclasses.replace(run, header=header), folder)
+    (folder / "broken.jsonl").write_text("nothing\n")
+    done = command("export", "many", "--format", "parquet", "-o", "out")
+    assert done.code == 0
+    assert done.out.strip() == "out"
+    assert "left out" in done.error
+    return project / "out"
+
+
+def test_a_folder_is_exported_in_partitions_that_pandas_reads_straight(exported: Path, project: Path) -> None:
+    frame = pd.read_parquet(exported)
+    assert set(frame["run"]) == {"a", "b", "c"}
+    assert set(frame["machine_key"].astype(str)) == {"k1", "k2"}
+    assert set(frame["month"].astype(str)) == {"2026-03", "2026-04", "2026-05"}
+    some = pd.read_parquet(exported, filters=[("month", "==", "2026-04")], columns=["run", "value"])
+    assert set(some["run"]) == {"b"}
+    assert sorted(path.relative_to(project).parts[0] for path in project.rglob("*.parquet")) == ["out"] * 3
+
+
+def test_a_folder_is_exported_in_partitions_that_duckdb_reads_straight(exported: Path) -> None:
+    found = duckdb.sql(
+        f"select machine_key, count(distinct run), count(*) from read_parquet('{exported}/**/*.parquet', "
+        "hive_partitioning = true) where metric = 'time' group by 1 order by 1"
+    ).fetchall()
+    assert [row[:2] for row in found] == [("k1", 2), ("k2", 1)]
+    assert found[0][2] == 2 * found[1][2]
+
+
+def test_a_folder_is_exported_as_parquet_alone(command, refused, project: Path) -> None:
+    refused(command("export", ".", "--format", "csv"), "as Parquet: --format parquet")

@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -45,6 +47,16 @@ def export(run: Run, format: str, out: Path | str) -> None:
     if format not in FORMATS:
         raise TorchgaugeError(f"unknown format {format!r}; choose from {', '.join(FORMATS)}")
     replace(Path(out), FORMATS[format](run))
+
+
+def partition(run: Run) -> Path:
+    """Give a run's place in a folder of many, as Hive names partitions: `machine_key=…/month=2026-11/NAME`.
+
+    The machine's key is the run file's own word: of it letters and digits are taken. The month is in UTC.
+    """
+    key = re.sub(r"[^A-Za-z0-9]", "", run.header.environment.machine_key)[:32] or "unknown"
+    month = datetime.fromisoformat(run.header.started).astimezone(UTC).strftime("%Y-%m")
+    return Path(f"machine_key={key}") / f"month={month}" / run.path.with_suffix(".parquet").name
 
 
 def csv(*runs: Run) -> bytes:

@@ -6,6 +6,7 @@ import sys
 
 from torchgauge.cli.compare import conditions, declare_keys, words
 from torchgauge.cli.inputs import AB, against, each, read_runs, run_paths, spare
+from torchgauge.errors import TorchgaugeError
 
 TYPE_CHECKING = False  # see torchgauge.cli
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def declare(subcommands: Subcommands) -> None:
         extra="report",
         example="torchgauge export run.jsonl --format parquet -o run.parquet",
     )
-    made.add_argument("run", metavar="RUN", help="a run file")
+    made.add_argument("run", metavar="RUN", help="a run file, or a folder of them (Parquet alone)")
     made.add_argument(
         "--format", choices=("csv", "parquet", "pytest-benchmark"), required=True, help="what to write"
     )
@@ -158,13 +159,15 @@ def _once(runs: Iterable[tuple[str, dict[Key, Point] | None]]) -> Iterator[dict[
 
 
 def export(options: argparse.Namespace) -> int:
-    """Write a run in another tool's format."""
+    """Write a run in another tool's format, or a folder of runs as partitioned Parquet."""
     from pathlib import Path
 
     from torchgauge.analysis import export as exporting
     from torchgauge.record import read
 
     source = Path(options.run)
+    if source.is_dir():
+        return _export_all(source, options.format, options.output)
     endings = {"csv": ".csv", "parquet": ".parquet", "pytest-benchmark": ".json"}
     target = Path(options.output) if options.output else source.with_suffix(endings[options.format])
     run = read(source)
@@ -172,3 +175,43 @@ def export(options: argparse.Namespace) -> int:
     exporting.export(run, options.format, target)
     print(target)
     return 0
+
+
+def _export_all(folder: Path, form: str, output: str | None) -> int:
+    from functools import partial
+    from pathlib import Path
+
+    if form != "parquet":
+        raise TorchgaugeError(f"{folder}: a folder of runs is exported as Parquet: --format parquet")
+    target = Path(output) if output else folder.resolve().with_suffix(".parquet")
+    written = 0
+    for told in each(partial(_export_one, target), run_paths(str(folder)), "runs"):
+        if told is None:
+            written += 1
+        else:
+            print(f"torchgauge: warning: left out: {told}", file=sys.stderr)
+    if not written:
+        raise TorchgaugeError(f"{folder}: no run in it could be read")
+    print(target)
+    return 0
+
+
+def _export_one(target: Path, path: Path) -> str | None:
+    """Write one run to its partition; give why it can't be read, or None."""
+    from torchgauge.analysis import export as exporting
+    from torchgauge.files import replace
+    from torchgauge.record import RecordError, read
+
+    try:
+        run = read(path)
+    except RecordError as error:
+        return str(error)
+    place = target / exporting.partition(run)
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TorchgaugeError(
+            f"{target}: can't be written: {error.strerror}; choose another with -o"
+        ) from None
+    replace(place, exporting.parquet(run))
+    return None
