@@ -73,9 +73,17 @@ class Page:
         assert "exceptionDetails" not in done, done["exceptionDetails"]
         return done["result"].get("value")
 
-    def picture(self, path: Path) -> None:
-        """Save the whole page as a PNG."""
-        shot = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)
+    def picture(self, path: Path, selector: str = "html", *, margin: int = 0) -> None:
+        """Save the first element that a selector finds as a PNG; the whole page without one."""
+        x, y, width, height = self.run(
+            f"(() => {{ const box = document.querySelector({json.dumps(selector)}).getBoundingClientRect();"
+            " return [box.x + scrollX, box.y + scrollY, box.width, box.height]; })()"
+        )
+        clip = {
+            "x": max(0, x - margin), "y": max(0, y - margin), "scale": 1,
+            "width": width + 2 * margin, "height": height + 2 * margin,
+        }  # fmt: skip
+        shot = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True, clip=clip)
         path.write_bytes(base64.b64decode(shot["data"]))
 
     def _receive(self) -> dict[str, Any]:
