@@ -49,9 +49,9 @@ class Course:
             ratios: dict[str, list[float]] = defaultdict(list)
             cases, done = list(batch.cases), 0
             while cases and done < batch.pairs:
-                at_once = min(self._conductor.lanes, batch.pairs - done)
+                at_once = self._conductor.lanes  # a last one alone would take as long
                 left = max(0.0, until - time.monotonic())
-                if left / MARGIN < self._cost.pair(len(cases)) * self._conductor.lanes:
+                if left / MARGIN < self._cost.pair(len(cases)) * at_once:
                     break  # the pairs took longer than those before: the time is up, whatever they showed
                 self._say(
                     f"pair {self.pairs + 1}: {len(cases)} cases ({done + 1} of {batch.pairs}), "
