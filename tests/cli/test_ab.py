@@ -33,6 +33,7 @@ def test_a_regression_ends_with_1_and_its_table_is_on_stdout(command, asked) -> 
     assert done.code == 1
     assert "REGRESSED: of 7 cases" in done.out
     request, plan, results = asked[0]
+    assert request.isolation == "paired"
     assert (request.paths, request.keyword, request.seed, request.threads) == (["bench"], "square", 3, 1)
     assert (plan.minutes, plan.metrics, results.name) == (7.0, ["time"], "results")
 
@@ -49,6 +50,11 @@ def test_every_form_is_written_where_it_is_asked_for(command, asked, project: Pa
     assert "<svg" in (project / "a.html").read_text()
     assert "::error file=bench/bench_inplace.py,line=12" in done.error
     assert "::error" not in done.out
+
+
+def test_sides_are_measured_one_after_the_other_where_it_is_asked_for(command, asked) -> None:
+    command("ab", "--base", "here", "--isolation", "sequential")
+    assert asked[0][0].isolation == "sequential"
 
 
 def test_metrics_are_a_list(command, asked) -> None:
