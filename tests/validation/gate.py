@@ -112,7 +112,7 @@ def main(arguments: Sequence[str]) -> int:
                 if row["case"] in done
             )
             wall, timed = float(str(said["wall_seconds"])), float(str(said["timed_seconds"]))
-            share = timed / wall
+            share = timed / wall / int(str(said["lanes"]))
             print(
                 f"{number}: {said['verdict']}; {said['pairs']} pairs, {wall:.0f} s, {share:.0%} timed; "
                 f"falsely named {named or 'none'}; INCONCLUSIVE {unchanged.count('INCONCLUSIVE')} of "

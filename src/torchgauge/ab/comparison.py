@@ -118,6 +118,7 @@ def compare(
                 pairs=course.pairs,
                 wall_seconds=time.monotonic() - begin,
                 timed_seconds=conductor.timed_seconds,
+                lanes=conductor.lanes,
             )
             writer.append(end)
         writer.close()

@@ -182,6 +182,8 @@ class Comparison(Struct, frozen=True, kw_only=True, tag="comparison", tag_field=
 class AbEnd(Struct, frozen=True, kw_only=True, tag="end", tag_field="kind"):
     """The last line. `verdict` is that of the run as a whole; None where it was interrupted.
 
+    `timed_seconds` are those inside timed blocks of all pairs, of which `lanes` were measured at once.
+
     `disturbed` says why nothing can be concluded from an INVALID run. `notes` are what its reader has to
     know besides, one line each.
     """
@@ -190,6 +192,7 @@ class AbEnd(Struct, frozen=True, kw_only=True, tag="end", tag_field="kind"):
     pairs: int
     wall_seconds: float
     timed_seconds: float
+    lanes: int = 1
     verdict: Verdict | None = None
     disturbed: str | None = None
     notes: list[str] = []

@@ -256,7 +256,7 @@ def test_pairs_are_measured_at_once_each_on_a_core_of_its_own(repository: Path) 
     with prepared(
         Spec("git", "HEAD"), Spec("git", "HEAD"), repository=repository, source=None, bench_from="each"
     ) as sides:
-        conductor = Conductor(*sides, Request(["bench"], keyword="calm or talks", seed=1), lambda _: None)
+        conductor = Conductor(*sides, Request(["bench"], keyword="calm or wanders", seed=1), lambda _: None)
         conductor.begin(cast := conductor.introduce(), lines.append)
         lanes = conductor.lanes
         seen = conductor.measure(list(cast.cases), lanes)

@@ -161,10 +161,10 @@ class Conductor:
         if self._request.threads == 1 and _cores():
             cores = list(random.Random(f"{self._request.seed}-{first}-cores").sample(_cores(), pairs))
         if pairs == 1:
-            return [self._measure(first, cores[0], cases)]
+            return [self._measure(first, 0, cores[0], cases)]
         with ThreadPoolExecutor(pairs) as pool:
             going = [
-                pool.submit(self._measure, first + place, core, cases, crowded=True)
+                pool.submit(self._measure, first + place, place, core, cases, crowded=True)
                 for place, core in enumerate(cores)
             ]
             try:
@@ -173,11 +173,13 @@ class Conductor:
                 self._stop()  # the threads end once their processes are gone
                 raise
 
-    def _measure(self, number: int, core: int | None, cases: Sequence[str], *, crowded: bool = False) -> Seen:
+    def _measure(
+        self, number: int, lane: int, core: int | None, cases: Sequence[str], *, crowded: bool = False
+    ) -> Seen:
         chance = random.Random(f"{self._request.seed}-{number}")
         hash_seed = chance.randrange(2**32)  # the same on both sides, another in each pair
         isolation = ISOLATIONS[self._request.isolation](
-            lambda name: self._start(name, hash_seed), chance, core, crowded
+            lambda name: self._start(name, hash_seed, lane), chance, core, crowded
         )
         seen = Seen({}, {}, {})
         taken: dict[str, list[Taken]] = {}
@@ -244,19 +246,21 @@ class Conductor:
             self._say(f"failed: {key}: {how}")
         return how
 
-    def _start(self, name: str, hash_seed: int = 0, *, describe: bool = False) -> SideProcess:
+    def _start(self, name: str, hash_seed: int = 0, lane: int = 0, *, describe: bool = False) -> SideProcess:
         kept = {key: value for key, value in os.environ.items() if key not in LEFT_OUT}
         variables = {**kept, **threads.variables(self._request.threads), "PYTHONHASHSEED": str(hash_seed)}
         side = self._sides[name]
+        with self._lock:
+            early = ",".join(sorted(self._early))
         if self._stopping:
             raise TorchgaugeError("stopped")
         process = SideProcess(
             side,
             [
                 "1" if describe else "0",
-                ",".join(sorted(self._early)),
+                early,
                 *_options(self._request),
-                f"--basetemp={side.gauge.parent / name}-tmp",
+                f"--basetemp={side.gauge.parent / name}-tmp-{lane}",
             ],
             variables,
             self._request.patience,

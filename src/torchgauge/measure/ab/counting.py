@@ -51,10 +51,15 @@ def count(sides: Mapping[str, Side], request: Request, metric: str, process: int
         TorchgaugeError: a side can't be measured; says why.
 
     """
+    longest = max(len(side.pythonpath()) for side in sides.values())
     folders = {name: side.gauge.parent / f"{name}-{metric}-{process}" for name, side in sides.items()}
     ended = janitor.run_together(
         [
-            (_command(side, request, metric, folders[name]), side.root, _variables(side, request.threads))
+            (
+                _command(side, request, metric, folders[name]),
+                side.root,
+                _variables(side, request.threads, longest),
+            )
             for name, side in sides.items()
         ]
     )
@@ -113,11 +118,14 @@ def _command(side: Side, request: Request, metric: str, folder: Path) -> Sequenc
     return [*words, "--", *request.pytest_args] if request.pytest_args else words
 
 
-def _variables(side: Side, count: int | None) -> dict[str, str]:
+def _variables(side: Side, count: int | None, longest: int) -> dict[str, str]:
+    """Give a side's environment, which is as large as the other's: its size decides where the stack lies."""
     kept = {key: value for key, value in os.environ.items() if key not in LEFT_OUT}
     kept |= threads.variables(count)
     # the working directory is head's: its packages must not come before the side's own
-    return kept | {"PYTHONPATH": side.pythonpath(), "PYTHONSAFEPATH": "1", "PYTHONHASHSEED": "0"}
+    path = side.pythonpath()
+    kept |= {"TORCHGAUGE_PAD": "." * (longest - len(path))}
+    return kept | {"PYTHONPATH": path, "PYTHONSAFEPATH": "1", "PYTHONHASHSEED": "0"}
 
 
 def _last_line(done: subprocess.CompletedProcess[bytes]) -> str:

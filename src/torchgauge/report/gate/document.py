@@ -33,6 +33,7 @@ class Document(Struct, frozen=True, kw_only=True):
     pairs: int
     wall_seconds: float | None
     timed_seconds: float | None
+    lanes: int
     notes: list[str]
     reproduce: str
     file: str
@@ -51,6 +52,7 @@ def render(run: AbRun) -> str:
         pairs=run.end.pairs if run.end else len({line.pair for line in run.pairs}),
         wall_seconds=run.end.wall_seconds if run.end else None,
         timed_seconds=run.end.timed_seconds if run.end else None,
+        lanes=run.end.lanes if run.end else 1,
         notes=words.notes(run),
         reproduce=words.reproduce(run),
         file=str(run.path),

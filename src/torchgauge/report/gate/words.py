@@ -78,10 +78,10 @@ def effort(run: AbRun) -> str:
     wall = run.end.wall_seconds
     if not run.end.pairs:
         return f"counted in {wall:.0f} s"
-    share = run.end.timed_seconds / wall if wall else 0.0
-    return (
-        f"{count(run.end.pairs, 'pair')} of processes in {wall:.0f} s, {share:.0%} of it inside timed blocks"
-    )
+    share = run.end.timed_seconds / (wall * run.end.lanes) if wall else 0.0
+    at_once = f", {run.end.lanes} at once," if run.end.lanes > 1 else ""
+    pairs = count(run.end.pairs, "pair")
+    return f"{pairs} of processes{at_once} in {wall:.0f} s, {share:.0%} of it inside timed blocks"
 
 
 def notes(run: AbRun) -> list[str]:
