@@ -9,7 +9,7 @@ import pytest
 from torchgauge.errors import TorchgaugeError
 from torchgauge.measure.ab import counting
 from torchgauge.measure.ab.conductor import Request
-from torchgauge.measure.sides import Spec, prepared
+from torchgauge.measure.sides import Side, Spec, prepared
 
 BENCH = """
 import torch
@@ -57,3 +57,17 @@ def test_instructions_without_valgrind_are_refused_with_the_cure(monkeypatch: py
     monkeypatch.setenv("PATH", "/nowhere")
     assert "install your system's package valgrind" in (counting.lacking("instructions") or "")
     assert counting.lacking("counts") is None
+
+
+def test_both_sides_environments_are_as_large(tmp_path: Path) -> None:
+    near, far = tmp_path / "a", tmp_path / "a" / "much" / "longer" / "path"
+    far.mkdir(parents=True)
+    one, other = (
+        Side(Spec("here"), Path("python"), (folder,), tmp_path, None, False, "side", tmp_path)
+        for folder in (near, far)
+    )
+    longest = len(other.pythonpath())
+    first, second = (counting._variables(side, 1, longest) for side in (one, other))
+    assert first.keys() == second.keys()
+    assert sum(map(len, first.values())) == sum(map(len, second.values()))
+    assert first["PYTHONPATH"] != second["PYTHONPATH"]
