@@ -73,15 +73,17 @@ class Page:
         assert "exceptionDetails" not in done, done["exceptionDetails"]
         return done["result"].get("value")
 
-    def picture(self, path: Path, selector: str = "html", *, margin: int = 0) -> None:
-        """Save the first element that a selector finds as a PNG; the whole page without one."""
+    def picture(
+        self, path: Path, selector: str = "html", *, margin: int = 0, tallest: float = float("inf")
+    ) -> None:
+        """Save the first element that a selector finds as a PNG, cut off where it is too tall."""
         x, y, width, height = self.run(
             f"(() => {{ const box = document.querySelector({json.dumps(selector)}).getBoundingClientRect();"
             " return [box.x + scrollX, box.y + scrollY, box.width, box.height]; })()"
         )
         clip = {
             "x": max(0, x - margin), "y": max(0, y - margin), "scale": 1,
-            "width": width + 2 * margin, "height": height + 2 * margin,
+            "width": width + 2 * margin, "height": min(height, tallest) + 2 * margin,
         }  # fmt: skip
         shot = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True, clip=clip)
         path.write_bytes(base64.b64decode(shot["data"]))

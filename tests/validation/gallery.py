@@ -39,7 +39,7 @@ def main() -> int:
         page.open(path, width=900)
         for name, selector in PICTURES.items():
             target = ROOT / "docs" / "images" / f"gallery-{name}.png"
-            page.picture(target, selector, margin=8)
+            page.picture(target, selector, margin=8, tallest=900)
             print(target.relative_to(ROOT), target.stat().st_size)
     return 0
 
