@@ -9,6 +9,7 @@ from itertools import chain, repeat
 import pytest
 
 from fakes import AliveLosses
+from torchgauge.measure.heap import SLOW_PATHS
 from torchgauge.measure.instruments import Visit
 from torchgauge.measure.instruments.instructions import (
     BLOCK_INSTRUCTIONS,
@@ -123,3 +124,43 @@ def test_a_first_result_that_holds_a_graph_is_not_alive_while_calls_are_counted(
     alive = AliveLosses()
     Instructions(FakeCounter()).observe(Subject(alive.call), VISIT)
     assert set(alive.others_at_each_call) == {0}
+
+
+class Allocating(FakeCounter):
+    """Spends instructions in the allocators' slow paths, more in each block."""
+
+    def count(self, loops: Iterable[Loop]) -> Dump:
+        dump = super().count(loops)
+        slow = f"fn=(3) _int_malloc\n0 {100 * len(self.blocks)}\nfn=(4) malloc\n0 7\n"
+        return Dump(dump.text.replace("\n\ntotals: ", f"\n{slow}\ntotals: "))
+
+
+def test_what_allocators_take_for_what_lies_free_is_stored_beside_the_count_and_in_it() -> None:
+    counter = Allocating()
+    seen = observe(counter, 1000)
+    middle = len(counter.blocks) - BLOCKS + 1  # all totals are the same: the first is the middle one
+    assert seen.conditions["allocator_instructions"] == 100 * middle / MOST_LOOPS
+    assert seen.samples == [1000 + LOOP / MOST_LOOPS] * BLOCKS
+    assert observe(FakeCounter(), 1000).conditions["allocator_instructions"] == 0
+
+
+@pytest.mark.parametrize(
+    ("function", "slow"),
+    [
+        ("_int_malloc", True),
+        ("_int_free_merge_chunk", True),
+        ("_int_malloc'2", True),
+        ("unlink_chunk.constprop.0", True),
+        ("tcache_init.part.0", True),
+        ("_PyObject_Free", True),
+        ("PyObject_Malloc", True),
+        ("malloc", False),
+        ("free", False),
+        ("operator new(unsigned long)", False),
+        ("c10::alloc_cpu(unsigned long)", False),
+        ("at::native::add(at::Tensor const&)", False),
+        ("PyObject_Malloc_of_mine", False),
+    ],
+)
+def test_only_what_hangs_on_what_lies_free_is_an_allocators_slow_path(function: str, slow: bool) -> None:
+    assert bool(SLOW_PATHS.fullmatch(function)) is slow

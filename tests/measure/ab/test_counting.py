@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
+import msgspec
 import pytest
 
+import synthetic
 from torchgauge.errors import TorchgaugeError
 from torchgauge.measure.ab import counting
 from torchgauge.measure.ab.conductor import Request
 from torchgauge.measure.sides import Side, Spec, prepared
+from torchgauge.record import Part
 
 BENCH = """
 import torch
@@ -57,6 +61,21 @@ def test_instructions_without_valgrind_are_refused_with_the_cure(monkeypatch: py
     monkeypatch.setenv("PATH", "/nowhere")
     assert "install your system's package valgrind" in (counting.lacking("instructions") or "")
     assert counting.lacking("counts") is None
+
+
+def test_instructions_are_compared_without_those_that_differ_from_process_to_process() -> None:
+    run = synthetic.run()
+    whole = run.measurements[0]
+    line = msgspec.structs.replace(
+        whole,
+        metric="instructions",
+        samples=[1000.0, 1100.0, 1050.0],
+        conditions={"allocator_instructions": 50.5},
+        parts=[Part(name="at::add", value=900.0), Part(name="_int_malloc", value=50.5)],
+    )
+    (counted,) = counting.lines(dataclasses.replace(run, measurements=[line]), "head", "instructions", 1)
+    assert (counted.values, counted.parts) == ([999.5], {"at::add": 900.0})
+    assert (counted.side, counted.process, counted.case) == ("head", 1, whole.case.id)
 
 
 def test_both_sides_environments_are_as_large(tmp_path: Path) -> None:

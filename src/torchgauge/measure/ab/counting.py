@@ -12,9 +12,10 @@ from statistics import median
 from torchgauge.errors import TorchgaugeError
 from torchgauge.measure import janitor, threads, valgrind
 from torchgauge.measure.ab.conductor import LEFT_OUT, Request
+from torchgauge.measure.heap import SLOW_PATHS
 from torchgauge.measure.reasons import printable
 from torchgauge.measure.sides import Side
-from torchgauge.record import Run, read
+from torchgauge.record import Measurement, Run, read
 from torchgauge.record.ab import AbFailure, CountLine
 
 INSTRUMENTS = {"counts": "profile", "instructions": "instructions"}
@@ -89,7 +90,7 @@ def _counted(
 
 
 def lines(run: Run, name: str, metric: str, process: int) -> list[CountLine]:
-    """Take from a run what was counted of each case."""
+    """Take from a run what was counted of each case; of instructions, those that repeat."""
     wanted = ("instructions",) if metric == "instructions" else _PROFILED
     return [
         CountLine(
@@ -97,12 +98,17 @@ def lines(run: Run, name: str, metric: str, process: int) -> list[CountLine]:
             process=process,
             case=line.case.id,
             metric=line.metric,
-            values=[median(line.samples)] if metric == "instructions" else line.samples,
-            parts={part.name: part.value for part in line.parts},
+            values=_repeating(line) if metric == "instructions" else line.samples,
+            parts={part.name: part.value for part in line.parts if not SLOW_PATHS.fullmatch(part.name)},
         )
         for line in run.measurements
         if line.metric in wanted and line.samples
     ]
+
+
+def _repeating(line: Measurement) -> list[float]:
+    """Give the instructions of a call without those by which a process differs from the next."""
+    return [median(line.samples) - float(line.conditions["allocator_instructions"] or 0)]
 
 
 def _command(side: Side, request: Request, metric: str, folder: Path) -> Sequence[str | Path]:
