@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 import synthetic
 from torchgauge.analysis.frame import summaries, with_params
-from torchgauge.analysis.projection import Ratio, Value, project, ratio_of
+from torchgauge.analysis.projection import project
+from torchgauge.analysis.ratio import Ratio, Value, ratio_of
 from torchgauge.errors import TorchgaugeError
 from torchgauge.record import Run
 

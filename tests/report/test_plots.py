@@ -8,7 +8,9 @@ import pytest
 
 import synthetic
 from torchgauge.analysis.frame import summaries
+from torchgauge.record import Work
 from torchgauge.report.bars import breakdown, in_place
+from torchgauge.report.copies import copies
 from torchgauge.report.crossover import crossings, crossover
 from torchgauge.report.heat import heat_map, run_map
 from torchgauge.report.plots import over_size, short, ticks
@@ -240,3 +242,34 @@ def test_in_place_is_compared_in_memory_too_where_it_was_measured():
         "In place against functional, memory (cpu, float32)",
     ]
     assert "functional 32 B, in-place 0 B" in found[1].panels[0].svg
+
+
+def test_copies_are_drawn_under_the_ceiling_of_their_way():
+    cases = [
+        (synthetic.case("transfer", name, "cuda:0", n, size=size), size / 1e10 + 1e-5, {"bytes": float(size)})
+        for name, n in (("to_device", None), ("cpu", None), ("within", None))
+        for size in (4096, 2**20, 2**24)
+    ]
+    run = synthetic.run(("cpu", "cuda:0"), cases=cases, failures=[], with_ceilings=True)
+    link = msgspec.structs.replace(
+        run.ceilings[0],
+        case=synthetic.case("ceiling", "to_device", "cuda:0", None, memory="pinned"),
+        samples=[1e-3] * 6,
+        work=Work(flop=0.0, bytes=2e7),
+    )
+    lines = [msgspec.structs.replace(link, round=number) for number in range(5)]
+    run = dataclasses.replace(run, ceilings=[*run.ceilings, *lines])
+    up, down, within = copies([run], benchmarks(timed(summaries([run]))), {run.id: "A"})
+    assert [plot.title for plot in (up, down, within)] == [
+        "To the device (cuda:0)",
+        "Back to the host (cuda:0)",
+        "Within one memory (cuda:0)",
+    ]
+    assert "s ceiling 20.0 GB/s" in up.panels[0].svg
+    assert "ceiling" not in down.panels[0].svg  # none was measured that way
+    assert "ceiling over 8 MiB" in within.panels[0].svg
+
+
+def test_copies_of_one_size_are_no_plot():
+    run = synthetic.run(cases=[(synthetic.case("transfer", "within", size=4096), 1e-5, {"bytes": 8192.0})])
+    assert copies([run], benchmarks(timed(summaries([run]))), {run.id: "A"}) == []

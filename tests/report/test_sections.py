@@ -218,3 +218,36 @@ def test_a_case_links_to_its_trace_and_to_nothing_else(named: str | None, linked
     page = html.render([dataclasses.replace(run, measurements=lines)])
     assert (f'<a href="{linked}" download>' in page) == (linked is not None)
     assert page.count("download>") == (2 if linked else 0)
+
+
+def test_times_taken_in_poor_conditions_are_counted_by_kind_and_stamp_the_run() -> None:
+    at = [synthetic.case("creation", "zeros", n=n) for n in range(4)]
+    said = [
+        "poor conditions: throttled: the control group's CPU quota was used up in 3 periods",
+        "poor conditions in all of 2 tries: throttled: the control group's CPU quota was used up",
+        "poor conditions: crowded: the thread waited for a core 80% of the time",
+        "still changing",
+    ]
+    run = synthetic.run(
+        cases=[(case, 1e-5, {"warnings": [text]}) for case, text in zip(at, said, strict=True)], failures=[]
+    )
+    (overview,) = overviews([run], summaries([run]))
+    kinds = "2 throttled by a CPU quota, 1 with other work on the cores"
+    assert f"3 of 4 times were taken in poor conditions: {kinds}." in overview.cautions
+    assert overview.stamps == ["throttled", "poor conditions"]
+
+
+def test_a_run_is_stamped_impossible_and_interrupted() -> None:
+    fast = synthetic.case("matmul", "square", "cuda:0", n=512)
+    run = held((fast, 1e-6, {"flop": 2.0 * 512**3}), devices=("cpu", "cuda:0"), card="NVIDIA H200")
+    run = dataclasses.replace(run, end=None)
+    (overview,) = overviews([run], summaries([run]))
+    assert overview.stamps == ["interrupted", "impossible"]
+
+
+@pytest.mark.parametrize(("noise", "stamps"), [(0.001, []), (0.3, ["noisy"])])
+def test_a_run_most_of_whose_times_are_noisy_is_stamped_so(noise: float, stamps: list[str]) -> None:
+    cases = [(synthetic.case("creation", "zeros", n=n), 1e-5, {"noise": noise}) for n in range(8)]
+    run = synthetic.run(cases=cases, failures=[])
+    (overview,) = overviews([run], summaries([run]))
+    assert overview.stamps == stamps

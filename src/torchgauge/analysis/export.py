@@ -28,6 +28,8 @@ from torchgauge.files import replace
 from torchgauge.record import Run
 
 SCHEMA = 1
+LONGEST_CELL = 32_767
+"""Characters of a cell that a spreadsheet keeps."""
 KEY = ["run", "case", "instrument", "metric", "method", "unit"]
 """What a row of samples and a row of summaries share."""
 
@@ -110,5 +112,9 @@ def _flat(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def harmless(text: str) -> str:
-    """Keep a spreadsheet from running a text (CWE-1236): an apostrophe before = + - @, tab, return."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r", "\n") else text
+    """Keep a spreadsheet from running a text (CWE-1236): an apostrophe before = + - @, tab, return.
+
+    What is longer than a spreadsheet's cell can hold ends in "…".
+    """
+    text = f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r", "\n") else text
+    return text if len(text) <= LONGEST_CELL else text[: LONGEST_CELL - 1] + "…"

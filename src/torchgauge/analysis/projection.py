@@ -1,88 +1,38 @@
-"""Any runs laid out along any keys: cells of rows and columns, and the ratios between columns.
-
-A key is a coordinate of a case (`group`, `name`, `device`, `dtype`, a parameter), of how it was measured
-(`metric`, `method`, `instrument`), or of a run (`run`, `machine`, `torch`, `threads` …, and any fact that the
-fingerprint covers, such as `torch.tf32_matmul`). `case` stands for all coordinates of a case that no other
-key has taken.
+"""Any runs laid out along any keys (`torchgauge.analysis.keys`): cells of rows and columns, and the ratios
+between columns.
 
 Ratios are formed case by case, between measurements that differ in nothing of the case but what the columns
-say. Their interval is found from the two intervals on the log scale, by the method of variance estimates
-recovery (G. Y. Zou and A. Donner, Statistics in Medicine 27:1693, 2008). A mean of ratios is geometric, and
-its interval the mean of theirs: as wide as when all of them err together, which ratios between two runs do,
-each of which met the machine in one state.
+say.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
 from typing import Any
 
-from torchgauge.analysis.frame import summaries
+from torchgauge.analysis.keys import (
+    CASE,
+    ID,
+    OF_MEASURING,
+    Key,
+    Point,
+    is_held,
+    leading,
+    name_of,
+    place_of,
+    points_of,
+    rest_of,
+    text_of,
+)
+from torchgauge.analysis.ratio import Ratio, Value, joined, mean_ratio, middle, ratio_of
 from torchgauge.errors import TorchgaugeError
-from torchgauge.estimate import estimate
 from torchgauge.record import Run
-from torchgauge.record.ending import PRIMARY_METRICS
-from torchgauge.record.fingerprint import speed_facts
-
-CASE = "case"
-ID = "id"
-OF_CASE = ("group", "name", "device", "dtype")
-OF_MEASURING = ("metric", "method", "instrument", "unit", "quantile")
-OF_RUN: dict[str, Callable[[Run], object]] = {
-    "run": lambda run: run.id,
-    "machine": lambda run: run.header.environment.machine.host,
-    "cpu": lambda run: run.header.environment.machine.cpu,
-    "torch": lambda run: run.header.environment.torch.version,
-    "threads": lambda run: run.header.environment.torch.threads,
-    "python": lambda run: run.header.environment.machine.python,
-    "commit": lambda run: run.header.environment.git.commit,
-    "started": lambda run: run.header.started,
-    "fingerprint": lambda run: run.header.environment.fingerprint,
-    "budget": lambda run: run.header.config.budget,
-}
-"""Keys of runs by short names; the facts of `torchgauge.record.fingerprint` go by their own."""
 
 # differ between any two runs, and say nothing of why times do; the facts behind a fingerprint are named
 _NO_REASON = frozenset({"run", "started", "fingerprint"})
-# what a short name says already
-_SAME_AS = {
-    "torch.version": "torch",
-    "torch.threads": "threads",
-    "machine.cpu": "cpu",
-    "machine.python": "python",
-}
-
-Key = tuple[Any, ...]
-
-
-@dataclass(frozen=True)
-class Value:
-    """A value and its 95 % interval, which may be unknown (None), in the metric's unit."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """Over the baseline: the geometric mean over `cases`. `low` and `high` are its 95 % interval."""
-
-    value: float
-    low: float | None
-    high: float | None
-    cases: int
-    without: int = 0
-    """Cases that are not among them, since their ratio has no interval; only of a column's mean."""
-
-    @property
-    def differs(self) -> bool:
-        """Whether the interval is known and leaves 1 out."""
-        return self.low is not None and self.high is not None and not self.low <= 1 <= self.high
 
 
 @dataclass(frozen=True)
@@ -124,26 +74,13 @@ class Projection:
     """Ratios that were left out, since one device was measured in two ways."""
 
 
-@dataclass(frozen=True)
-class _Point:
-    """One summary: what it is of, and its value; None where the case failed."""
-
-    of_case: Mapping[str, object]
-    facts: Mapping[str, object]
-    value: Value | None
-    unit: str
-
-    def get(self, key: str) -> object:
-        return self.of_case[key] if key in self.of_case else self.facts.get(key)
-
-
 @dataclass
 class _Group:
     """The points of one cell, by what remains of their cases."""
 
-    points: dict[Key, list[_Point]] = field(default_factory=dict)
+    points: dict[Key, list[Point]] = field(default_factory=dict)
 
-    def add(self, rest: Key, point: _Point) -> None:
+    def add(self, rest: Key, point: Point) -> None:
         self.points.setdefault(rest, []).append(point)
 
 
@@ -177,13 +114,13 @@ def project(
         twice = next(key for key in asked if asked.count(key) > 1)
         raise TorchgaugeError(f"{twice} stands on both rows and columns, or twice: name it once")
     where = where or {}
-    every = _points(runs)
+    every = points_of(runs)
     known = dict.fromkeys(key for point in every for key in (*point.of_case, *point.facts))
     for key in (*asked, *where):
         if key != CASE and key not in known:
             there = ", ".join([CASE, *(name for name in known if name != ID)])
             raise TorchgaugeError(f"no key {key!r} in these runs: there are {there}")
-    chosen = [point for point in _leading(every, where) if _held(point, where)]
+    chosen = [point for point in leading(every, where) if is_held(point, where)]
     if not chosen:
         held = " ".join(f"{key}={','.join(values)}" for key, values in where.items())
         raise TorchgaugeError(
@@ -192,8 +129,8 @@ def project(
     taken = frozenset(asked)
     grid: dict[tuple[Key, Key], _Group] = {}
     for point in chosen:
-        place = (_place(point, rows, taken), _place(point, columns, taken))
-        grid.setdefault(place, _Group()).add(_rest(point, taken, cases_are_told=CASE in taken), point)
+        place = (place_of(point, rows, taken), place_of(point, columns, taken))
+        grid.setdefault(place, _Group()).add(rest_of(point, taken, cases_are_told=CASE in taken), point)
     rank = _ranks(chosen, taken, order or _plainly)
     axes = [
         sorted(
@@ -216,7 +153,7 @@ def _by_rank(rank: Callable[[str, object], Any], keys: Sequence[str], values: Ke
 
 
 def _ranks(
-    chosen: Sequence[_Point], taken: frozenset[str], order: Callable[[str, object], Any]
+    chosen: Sequence[Point], taken: frozenset[str], order: Callable[[str, object], Any]
 ) -> Callable[[str, object], Any]:
     """Give what sorts the values of a key: a case's by `order`, a run's as the runs were given."""
     of_case = dict.fromkeys(key for point in chosen for key in point.of_case)
@@ -224,7 +161,7 @@ def _ranks(
     seen: dict[str, dict[object, int]] = {
         CASE: {
             name: place
-            for place, name in enumerate(dict.fromkeys(_name(point, taken) for point in sorted_cases))
+            for place, name in enumerate(dict.fromkeys(name_of(point, taken) for point in sorted_cases))
         }
     }
     for key in taken - of_case.keys() - {CASE}:
@@ -238,7 +175,7 @@ def _projection(
     row_keys: Sequence[str],
     column_keys: Sequence[str],
     baseline: Sequence[str] | None,
-    chosen: Sequence[_Point],
+    chosen: Sequence[Point],
     grid: Mapping[tuple[Key, Key], _Group],
     axes: Sequence[Sequence[Key]],
 ) -> Projection:
@@ -271,7 +208,7 @@ def _projection(
         columns=tuple(columns),
         cells=cells,
         baseline=place,
-        means=tuple(_mean(ratios[column], leave_out=True) for column in columns),
+        means=tuple(mean_ratio(ratios[column], leave_out=True) for column in columns),
         constant=constant,
         varying=varying,
         runs=tuple(_distinct(behind[column], "run") for column in columns),
@@ -280,118 +217,22 @@ def _projection(
     )
 
 
-def _points(runs: Iterable[Run]) -> list[_Point]:
-    runs = list(runs)
-    of_run = {run.id: _facts_of_run(run) for run in runs}
-    points = []
-    for row in summaries(runs).to_dict("records"):
-        known = {name: None if value != value else value for name, value in row.items() if name != "params"}
-        of_case: dict[str, object] = {key: known[key] for key in OF_CASE}
-        for name, value in row["params"].items():
-            of_case[f"param_{name}" if name in (CASE, *OF_CASE, *OF_MEASURING, *OF_RUN) else name] = value
-        value = None
-        if known["value"] is not None:
-            value = Value(known["value"], known["low"], known["high"])
-        facts = of_run[row["run"]] | {key: known[key] for key in OF_MEASURING} | {ID: row["case"]}
-        points.append(_Point(of_case, facts, value, known["unit"] or ""))
-    return points
-
-
-def _facts_of_run(run: Run) -> dict[str, object]:
-    facts = {key: get(run) for key, get in OF_RUN.items()}
-    more = speed_facts(run.header.environment)
-    return facts | {key: _hashable(value) for key, value in more.items() if key not in _SAME_AS}
-
-
-def _hashable(value: object) -> object:
-    return tuple(map(_hashable, value)) if isinstance(value, list) else value
-
-
-def _leading(points: Sequence[_Point], where: Mapping[str, Sequence[str]]) -> list[_Point]:
-    """Keep what leads of each case, unless a metric was asked for."""
-    if "metric" in where or "instrument" in where:
-        return [point for point in points if point.value is not None]
-    on_device = {
-        (point.facts["run"], point.facts[ID]) for point in points if point.facts["metric"] == "device_time"
-    }
-    return [
-        point
-        for point in points
-        if point.facts["metric"] in (None, "device_time")
-        or (
-            point.facts["metric"] in PRIMARY_METRICS
-            and (point.facts["run"], point.facts[ID]) not in on_device
-        )
-    ]
-
-
-def _held(point: _Point, where: Mapping[str, Sequence[str]]) -> bool:
-    return all(
-        text_of(point.facts[ID] if key == CASE else point.get(key)) in values for key, values in where.items()
-    )
-
-
-def text_of(value: object) -> str:
-    """Write a key's value as `where` and `baseline` take it: null is None, truth is true."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _place(point: _Point, keys: Sequence[str], taken: frozenset[str]) -> Key:
-    return tuple(_name(point, taken) if key == CASE else point.get(key) for key in keys)
-
-
-def _name(point: _Point, taken: frozenset[str]) -> str:
-    """Name a case as its id does, without what other keys have taken."""
-    of_case = point.of_case
-    if not taken & of_case.keys():
-        return str(point.facts[ID])
-    words = [
-        str(of_case[key]) for key in ("device", "dtype") if key not in taken and of_case[key] is not None
-    ]
-    words += [f"{key}={text_of(value)}" for key, value in of_case.items() if key not in (*OF_CASE, *taken)]
-    name = "/".join(str(of_case[key]) for key in ("group", "name") if key not in taken)
-    return name + (f"[{','.join(words)}]" if words else "")
-
-
-def _rest(point: _Point, taken: frozenset[str], *, cases_are_told: bool) -> Key:
-    """Give the coordinates of a case that are on no axis: what may be compared has the same."""
-    return () if cases_are_told else tuple((k, v) for k, v in point.of_case.items() if k not in taken)
-
-
-def _joined(points: Sequence[_Point]) -> Value | None:
-    """Join measurements of one case; the interval of several is Student's t over their logarithms."""
-    values = [point.value for point in points if point.value is not None]
-    if len(values) < 2:
-        return values[0] if values else None
-    found = estimate([[value.value] for value in values], 0.5)
-    return Value(found.value, found.low, found.high)
+def _joined(points: Iterable[Point]) -> Value | None:
+    return joined([point.value for point in points if point.value is not None])
 
 
 def _cell(group: _Group, found: Sequence[Ratio]) -> Cell:
     joined = [_joined(points) for points in group.points.values()]
     values = [value for value in joined if value is not None]
     return Cell(
-        value=values[0] if len(values) == 1 else _middle(values),
+        value=values[0] if len(values) == 1 else middle(values),
         unit=next((point.unit for points in group.points.values() for point in points if point.unit), ""),
         cases=len(group.points),
         repeats=max(len(points) for points in group.points.values()),
-        ratio=found[0] if len(found) == 1 else _mean(found, leave_out=False),
+        ratio=found[0] if len(found) == 1 else mean_ratio(found, leave_out=False),
         matched=len(found),
         failed=len(joined) - len(values),
     )
-
-
-def _middle(values: Sequence[Value]) -> Value | None:
-    """Give the geometric mean of several cases; it has no interval, since they are no sample of anything."""
-    if not values:
-        return None
-    if all(value.value > 0 for value in values):
-        return Value(math.exp(math.fsum(math.log(value.value) for value in values) / len(values)))
-    return Value(math.fsum(value.value for value in values) / len(values))
 
 
 def _ratios(group: _Group, base: _Group) -> tuple[list[Ratio], int]:
@@ -411,42 +252,15 @@ def _ratios(group: _Group, base: _Group) -> tuple[list[Ratio], int]:
     return found, odd
 
 
-def _alike(one: Sequence[_Point], other: Sequence[_Point]) -> bool:
+def _alike(one: Sequence[Point], other: Sequence[Point]) -> bool:
     """Tell whether two measurements may be compared: of one device, only those taken in the same way."""
 
-    def ways(points: Sequence[_Point], keys: Sequence[str]) -> set[Key]:
+    def ways(points: Sequence[Point], keys: Sequence[str]) -> set[Key]:
         return {tuple(map(point.get, keys)) for point in points}
 
     same_device = ways(one, ["device"]) == ways(other, ["device"])
     keys = OF_MEASURING if same_device else ("unit",)
     return ways(one, keys) == ways(other, keys)
-
-
-def ratio_of(base: Value, other: Value) -> Ratio:
-    """Give other / base. The interval is unknown where one of theirs is, or reaches down to 0."""
-    log = math.log(other.value / base.value)
-    ends = (base.low, base.high, other.low, other.high)
-    if any(end is None or end <= 0 for end in ends):
-        return Ratio(math.exp(log), None, None, 1)
-    base_low, base_high, low, high = (math.log(end) for end in ends if end is not None)
-    one, two = math.log(base.value), math.log(other.value)
-    down = math.hypot(two - low, base_high - one)
-    up = math.hypot(high - two, one - base_low)
-    return Ratio(math.exp(log), math.exp(log - down), math.exp(log + up), 1)
-
-
-def _mean(ratios: Sequence[Ratio], *, leave_out: bool) -> Ratio | None:
-    """Give the geometric mean; with `leave_out`, of those alone that have an interval, if any has."""
-    known = [one for one in ratios if one.low is not None]
-    used = known if leave_out and known else list(ratios)
-    if not used:
-        return None
-    value, low, high = (
-        None if None in ends else math.exp(math.fsum(map(math.log, ends)) / len(ends))
-        for ends in zip(*((one.value, one.low, one.high) for one in used), strict=True)
-    )
-    assert value is not None
-    return Ratio(value, low, high, len(used), len(ratios) - len(used))
 
 
 def _baseline(columns: Sequence[Key], keys: Sequence[str], wanted: Sequence[str] | None) -> int:
@@ -459,12 +273,12 @@ def _baseline(columns: Sequence[Key], keys: Sequence[str], wanted: Sequence[str]
     return names.index(tuple(wanted))
 
 
-def _distinct(points: Iterable[_Point], key: str) -> tuple[str, ...]:
+def _distinct(points: Iterable[Point], key: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(point.facts[key]) for point in points))
 
 
 def _what_varies(
-    chosen: Sequence[_Point], grid: Mapping[tuple[Key, Key], _Group], taken: set[str]
+    chosen: Sequence[Point], grid: Mapping[tuple[Key, Key], _Group], taken: set[str]
 ) -> tuple[dict[str, object], dict[str, tuple[object, ...]]]:
     """Find what is constant, and what differs between the columns of a row or inside a cell unasked.
 
@@ -473,7 +287,7 @@ def _what_varies(
     keys = dict.fromkeys(key for point in chosen for key in (*point.of_case, *point.facts) if key != ID)
     constant: dict[str, object] = {}
     varying: dict[str, tuple[object, ...]] = {}
-    by_row: dict[Key, list[list[_Point]]] = {}
+    by_row: dict[Key, list[list[Point]]] = {}
     for (row, _), group in grid.items():
         by_row.setdefault(row, []).extend(group.points.values())
     for key in keys:

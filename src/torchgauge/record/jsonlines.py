@@ -114,9 +114,8 @@ def first(path: Path, text: bytes, kind: str, newest: int, decoder: msgspec.json
     except ValueError:
         aware = False
     if not aware:
-        raise RecordError(
-            f"{path}, line 1, field started: {line.started!r} is no time of day in ISO 8601 with UTC"
-        )
+        said = line.started[:_LONGEST]
+        raise RecordError(f"{path}, line 1, field started: {said!r} is no time of day in ISO 8601 with UTC")
     return line
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from torchgauge.analysis.ceilings import STREAMS, Ceiling, Ceilings, Peaks
 from torchgauge.record import Run
 from torchgauge.report import order
-from torchgauge.report.overview import NOISY
+from torchgauge.report.quality import NOISY
 from torchgauge.report.tables import Cell, Table
 from torchgauge.report.text import label, percent, plain
 from torchgauge.units import format_quantity

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 
-from torchgauge.analysis.projection import Ratio, Value, ratio_of
+from torchgauge.analysis.ratio import Ratio, Value, ratio_of
 from torchgauge.report.bars import Bench
 from torchgauge.report.plots import short, size_axis, ticks
 from torchgauge.report.points import Row, get, varying

@@ -22,6 +22,7 @@ from torchgauge.analysis.frame import summaries
 from torchgauge.record import Run
 from torchgauge.report import bars
 from torchgauge.report.answers import answers
+from torchgauge.report.copies import copies
 from torchgauge.report.crossover import crossings, crossover
 from torchgauge.report.heat import heat_map, run_map
 from torchgauge.report.history_plots import history
@@ -68,6 +69,7 @@ def render(runs: Sequence[Run], laid: Laid | None = None, folder: Path | None = 
         "inplace": bars.in_place(parts | memory, names),
         "optimizers": bars.optimizers(parts, names),
         "sine_mlp": bars.breakdown(parts, names),
+        "transfer": copies(runs, parts, names),
     }
     groups = [
         {

@@ -90,7 +90,7 @@ def escape(text: str) -> str:
 
 def _header(overview: Overview, *, several: bool) -> list[str]:
     name = f"{overview.label}: " if several else ""
-    mark = " **interrupted**" if overview.interrupted else ""
+    mark = "".join(f" **{stamp}**" for stamp in overview.stamps)
     first = (
         f"**{escape(name + overview.machine)}**, {escape(overview.started)}: {escape(overview.counts)}{mark}"
     )

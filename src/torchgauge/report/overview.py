@@ -7,14 +7,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from torchgauge.analysis.ceilings import UNSURE, Ceilings
 from torchgauge.record import Accelerator, Environment, Run
+from torchgauge.report.quality import quality
 from torchgauge.report.text import count, plain
 from torchgauge.units import format_quantity
-
-MOST_NAMED = 3
-NOISY = 0.05
-"""A half interval of more than 5 % of its value is called noisy."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +24,8 @@ class Overview:
     started: str
     facts: list[tuple[str, str]]
     counts: str
-    interrupted: bool
+    stamps: list[str]
+    """What stands beside its name: "interrupted", "throttled", "impossible", "noisy"."""
     cautions: list[str]
     """What a reader must know before believing a number, the gravest first."""
     failures: list[tuple[str, str]]
@@ -62,6 +59,7 @@ def _overview(run: Run, name: str, rows: pd.DataFrame) -> Overview:
         {skip.case.id: plain(skip.reason, 200) for skip in run.skips}, dtype="str"
     ).value_counts()
     skips = sorted(((str(r), int(n)) for r, n in reasons.items()), key=lambda item: (-item[1], item[0]))
+    judged = quality(run, rows)
     return Overview(
         run=run.id,
         label=name,
@@ -69,8 +67,8 @@ def _overview(run: Run, name: str, rows: pd.DataFrame) -> Overview:
         started=_time_of_day(run.header.started),
         facts=_facts(run),
         counts=_counts(run),
-        interrupted=run.interrupted,
-        cautions=_cautions(run, rows),
+        stamps=judged.stamps,
+        cautions=judged.cautions,
         failures=sorted(failures.items()),
         skips=skips,
         path=plain(run.path),
@@ -158,78 +156,3 @@ def _flags(environment: Environment) -> str:
     flags += [name for name, on in switches.items() if on]
     flags += [f"{name}={value}" for name, value in sorted(environment.variables.items())]
     return ", ".join(flags) or "defaults"
-
-
-def _cautions(run: Run, rows: pd.DataFrame) -> list[str]:
-    cautions = [plain(warning) for warning in run.warnings]
-    if run.end is None:
-        cautions.insert(
-            0,
-            "The run was interrupted: it has no end line, cases are missing or have fewer rounds than asked.",
-        )
-    elif run.end.interrupted:
-        cautions.insert(
-            0, "The run was stopped by its user: cases are missing or have fewer rounds than asked."
-        )
-    failed = len({failure.case.id for failure in run.failures})
-    if failed:
-        cautions.append(f"{count(failed, 'case')} failed; see below.")
-    left_out = run.header.config.left_out
-    cautions += [plain(f"{name} was asked for and left out: {why}") for name, why in left_out.items()]
-    timed = rows[rows["metric"].isin(["time", "device_time"])]
-    if len(timed):
-        width = (timed["high"] - timed["low"]) / (2 * timed["value"])
-        noisy, without = int((width > NOISY).sum()), int(width.isna().sum())
-        if noisy:
-            cautions.append(
-                f"{noisy:,} of {count(len(timed), 'time')} {'is' if noisy == 1 else 'are'} noisy: "
-                f"the interval is wider than ±{100 * NOISY:.0f} %."
-            )
-        if without:
-            cautions.append(
-                f"{without:,} of {count(len(timed), 'time')} {'has' if without == 1 else 'have'} no "
-                "interval: it takes two rounds or more."
-            )
-    elif not run.measurements:
-        cautions.append("Nothing was measured.")
-    return cautions + _plausibility(run, rows) + _conditions(run.header.environment)
-
-
-def _plausibility(run: Run, rows: pd.DataFrame) -> list[str]:
-    """Name the cases, and the ceilings, that are too fast to be true, and say how well ceilings are known."""
-    marked = [(str(case), list(said)) for case, said in zip(rows["case"], rows["warnings"], strict=True)]
-    measured = Ceilings(run).measured
-    marked += [(one.case.id, list(one.warnings)) for one in measured]
-    cautions = []
-    for mark, what in (
-        ("impossible:", "impossible, above the chip's published peak"),
-        ("above the measured ceiling:", "above the measured ceiling"),
-    ):
-        names = list(dict.fromkeys(name for name, said in marked if any(s.startswith(mark) for s in said)))
-        if names:
-            more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-            listed = ", ".join(plain(name, 100) for name in names[:MOST_NAMED])
-            cautions.append(f"{count(len(names), 'rate is', 'rates are')} {what}: {listed}{more}.")
-    unsure = sum(one.unsure for one in measured)
-    if unsure:
-        cautions.append(
-            f"{unsure:,} of {count(len(measured), 'ceiling')} {'is' if unsure == 1 else 'are'} badly known, "
-            f"worse than ±{100 * UNSURE:.0f} %: the machine was busy, and shares may be too high."
-        )
-    return cautions
-
-
-def _conditions(environment: Environment) -> list[str]:
-    machine, cautions = environment.machine, []
-    cores = len(machine.affinity) if machine.affinity else machine.cores_logical
-    if machine.load_1min is not None and cores and machine.load_1min > 0.5 * cores:
-        cautions.append(
-            f"The machine was busy when the run began: a load of {machine.load_1min:.1f} on {cores} cores."
-        )
-    if machine.governor not in (None, "performance"):
-        cautions.append(
-            f"The CPU governor is {plain(machine.governor, 40)}: the clock moves while it is measured."
-        )
-    if environment.torch.debug:
-        cautions.append("torch is a debug build: its times say nothing of a release.")
-    return cautions

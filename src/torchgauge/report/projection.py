@@ -14,13 +14,16 @@ from rich.console import Console
 from rich.text import Text
 
 from torchgauge.analysis.export import harmless
-from torchgauge.analysis.projection import Cell, Key, Projection, Ratio, Value, project, text_of
+from torchgauge.analysis.keys import Key, text_of
+from torchgauge.analysis.projection import Cell, Projection, project
+from torchgauge.analysis.ratio import Ratio, Value
 from torchgauge.errors import TorchgaugeError
 from torchgauge.record import Run
 from torchgauge.report import order
 from torchgauge.report.grid import grid, hanging, standard_output
-from torchgauge.report.overview import NOISY, labels
+from torchgauge.report.overview import labels
 from torchgauge.report.points import METRICS
+from torchgauge.report.quality import NOISY
 from torchgauge.report.tables import Cell as TableCell
 from torchgauge.report.tables import Table
 from torchgauge.report.text import count, label, percent, plain

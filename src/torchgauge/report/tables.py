@@ -13,7 +13,6 @@ from typing import Any
 import pandas as pd
 
 from torchgauge.report import order
-from torchgauge.report.overview import NOISY
 from torchgauge.report.points import (
     METRICS,
     RATES,
@@ -27,6 +26,7 @@ from torchgauge.report.points import (
     shown,
     varying,
 )
+from torchgauge.report.quality import NOISY
 from torchgauge.report.text import label, merge, percent, plain, shape
 from torchgauge.units import format_quantity
 

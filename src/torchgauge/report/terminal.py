@@ -66,8 +66,8 @@ def _header(console: Console, overview: Overview, *, several: bool) -> None:
     line.append(overview.machine, style="bold")
     line.append(f"  {overview.started}", style="dim")
     line.append(f"  {overview.counts}")
-    if overview.interrupted:
-        line.append("  interrupted", style="bold red")
+    for stamp in overview.stamps:
+        line.append(f"  {stamp}", style="bold red")
     console.print(line)
     width = max((cell_len(name) for name, _ in overview.facts), default=0)
     for name, fact in overview.facts:

@@ -1,0 +1,201 @@
+"""A run file from a stranger, all whose text means harm, through every command that reads run files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import unicodedata
+import zlib
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+import synthetic
+from synthetic import HOSTILE
+
+TEXTS = (
+    *HOSTILE,
+    "../../../../tmp/out",
+    "/etc/passwd",
+    "\u202egnp.exe",
+    "@SUM(1)",
+    "\r\nREGRESSED",
+    "__proto__",
+)
+FIXED = frozenset({"kind", "started", "finished", "at"})
+"""What no file can be read without, or what is a time of day."""
+TOLD = frozenset({"instrument", "metric", "unit", "method", "device", "dtype", "group", "name", "type"})
+"""What decides where a value is shown."""
+LONG = 10_000_000
+
+
+def harmful(value: object, spared: frozenset[str], key: str = "") -> object:
+    """Put harm before every text and key; the same one gets the same again."""
+    if isinstance(value, dict):
+        named = key in ("params", "conditions", "packages", "variables", "unknown", "left_out")
+        return {
+            (_worse(k) if named and k not in FIXED else k): harmful(v, spared, k) for k, v in value.items()
+        }
+    if isinstance(value, list):
+        return [harmful(one, spared, key) for one in value]
+    return _worse(value) if isinstance(value, str) and key not in spared else value
+
+
+def _worse(text: str) -> str:
+    return TEXTS[zlib.crc32(text.encode()) % len(TEXTS)] + text
+
+
+def stranger(folder: Path, spared: frozenset[str], run_id: str = "5eed0001") -> Path:
+    """Write the file."""
+    few = [one for one in synthetic.grid(("cpu", "cuda:0")) if one[1] < 1e-4][:40]
+    path = synthetic.write(
+        synthetic.run(("cpu", "cuda:0"), cases=few, run_id=run_id, rounds=2, with_ceilings=True), folder
+    )
+    lines = [harmful(json.loads(line), spared) for line in path.read_text().splitlines()]
+    path.write_text("\n".join(map(json.dumps, lines)) + "\n")
+    return path
+
+
+def long(folder: Path) -> Path:
+    """Write a file some of whose texts have ten million characters each."""
+    path = synthetic.write(synthetic.run(cases=list(synthetic.grid())[:3], rounds=2), folder)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines[0]["environment"]["machine"]["host"] = "=" * LONG
+    name = "<b>" * (LONG // 3)
+    for line in lines:
+        case = line.get("case")
+        if case and case["id"] == lines[1]["case"]["id"]:
+            case["id"], case["name"], case["params"] = name, name, {name: name}
+        if line["kind"] in ("failure", "skip"):
+            line["message" if line["kind"] == "failure" else "reason"] = "\x1b[31m" * (LONG // 5)
+    lines[1]["warnings"] = ["9" * LONG]
+    path.write_text("\n".join(map(json.dumps, lines)) + "\n")
+    return path
+
+
+class Page(HTMLParser):
+    """What a page has that could run, load or lead elsewhere."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.targets: list[str] = []
+        self.handlers: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.targets += [value or "" for name, value in attrs if name in ("href", "src", "data", "action")]
+        self.handlers += [name for name, _ in attrs if name.startswith("on")]
+
+
+def is_plain(text: str) -> bool:
+    """Tell whether a terminal would show it and do nothing else."""
+    return all(sign == "\n" or unicodedata.category(sign)[0] != "C" for sign in text)
+
+
+@pytest.fixture(params=["every text", "all but what decides where it is shown", "long"])
+def file(request: pytest.FixtureRequest, project: Path) -> Path:
+    folder = project / "theirs"
+    folder.mkdir()
+    if request.param == "long":
+        return long(folder)
+    return stranger(folder, FIXED if request.param == "every text" else FIXED | TOLD)
+
+
+SHOWING = [
+    ["show"],
+    ["compare"],
+    ["compare", "--rows", "group", "--columns", "dtype"],
+    ["report", "--format", "markdown"],
+    ["history"],
+]
+
+
+@pytest.mark.parametrize("words", SHOWING, ids=" ".join)
+def test_what_is_shown_obeys_nothing(command, file: Path, words: list[str]) -> None:
+    done = command(*words, str(file.parent if words[0] == "history" else file))
+    assert done.code == 0, done.error[-500:]
+    assert is_plain(done.out)
+    assert is_plain(done.error)
+    assert len(done.out) < 200_000
+    if "markdown" in words:
+        assert not re.search(r"(?<!\\)<(script|img|b)\b", done.out)
+
+
+def test_the_page_runs_and_loads_nothing_of_theirs(command, file: Path, project: Path) -> None:
+    done = command("report", str(file), "-o", "page.html")
+    assert done.code == 0, done.error[-500:]
+    text = (project / "page.html").read_text()
+    page = Page(text)
+    assert page.handlers == []
+    assert page.tags.count("script") == 1  # ours
+    assert not {"img", "iframe", "object", "embed", "link", "base"} & set(page.tags)
+    assert all(target.startswith("#") for target in page.targets)
+    assert is_plain(text)
+    assert len(text) < 3_000_000
+
+
+@pytest.mark.parametrize(
+    "words", [["report", "--format", "csv"], ["compare", "--format", "csv"]], ids=" ".join
+)
+def test_a_spreadsheet_runs_no_cell(command, file: Path, words: list[str]) -> None:
+    done = command(*words, str(file))
+    assert done.code == 0, done.error[-500:]
+    rows = list(csv.reader(io.StringIO(done.out, newline="")))
+    assert len({len(row) for row in rows}) == 1
+    for cell in (cell for row in rows for cell in row):
+        assert cell[:1] not in ("=", "+", "-", "@", "\t", "\r", "\n") or is_number(cell)
+        assert len(cell) <= 32_767  # what a cell of a spreadsheet holds
+
+
+def is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet", "pytest-benchmark"])
+def test_an_export_lies_where_it_was_asked_for(command, file: Path, project: Path, form: str) -> None:
+    before = set(project.rglob("*"))
+    done = command("export", str(file), "--format", form, "-o", str(project / "out"))
+    assert done.code == 0, done.error[-500:]
+    assert set(project.rglob("*")) - before == {project / "out"}
+
+
+def test_a_partitioned_export_stays_in_its_folder(command, file: Path, project: Path) -> None:
+    before = set(project.rglob("*"))
+    done = command("export", str(file.parent), "--format", "parquet", "-o", str(project / "out"))
+    assert done.code == 0, done.error[-500:]
+    (written,) = {path for path in set(project.rglob("*")) - before if path.is_file()}
+    assert re.fullmatch(
+        r"machine_key=\w+/month=\d{4}-\d\d/[\w.-]+\.parquet", str(written.relative_to(project / "out"))
+    )
+
+
+def test_two_files_of_a_stranger_side_by_side_do_no_harm(command, project: Path) -> None:
+    folder = project / "theirs"
+    folder.mkdir()
+    both = [str(stranger(folder, FIXED | TOLD, run_id)) for run_id in ("5eed0001", "5eed0002")]
+    done = command("report", *both, "-o", "page.html")
+    assert done.code == 0, done.error[-500:]
+    page = Page((project / "page.html").read_text())
+    assert (page.handlers, page.tags.count("script")) == ([], 1)
+    assert all(target.startswith("#") for target in page.targets)
+
+
+def test_a_text_that_reads_as_a_verdict_does_not_look_like_one(command, project: Path) -> None:
+    cases = [
+        (synthetic.case("optimizers", "step", "cpu", "float32", form=form), seconds, {})
+        for form, seconds in (("failed", 1e-5), ("fused", 2e-5))
+    ]
+    path = synthetic.write(synthetic.run(cases=cases, failures=[], skips=[]), project)
+    assert command("report", str(path), "-o", "page.html").code == 0
+    text = (project / "page.html").read_text()
+    assert "<b>failed</b>" in text
+    assert 'class="failed"' not in text
