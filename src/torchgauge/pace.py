@@ -42,8 +42,7 @@ def is_disturbed(pace: float, undisturbed: float | None) -> bool:
 
 def calm_samples(samples: Sequence[float], paces: Sequence[float], undisturbed: float | None) -> list[float]:
     """Choose the samples that nothing disturbed; all of them where their paces were not taken."""
-    if len(paces) != len(samples):
+    if len(paces) != len(samples) or undisturbed is None:
         return list(samples)
-    return [
-        sample for sample, pace in zip(samples, paces, strict=True) if not is_disturbed(pace, undisturbed)
-    ]
+    slow = DISTURBED * undisturbed  # `is_disturbed` at its every call would take half of a history's time
+    return [sample for sample, pace in zip(samples, paces, strict=True) if pace <= slow]

@@ -104,6 +104,39 @@ def test_the_history_of_a_folder_leaves_out_what_is_no_run_and_says_so(command, 
     assert "broken.jsonl" in done.error
 
 
+def test_a_folder_stands_for_its_runs_and_what_is_none_is_left_out(command, project: Path) -> None:
+    folder = project / "kept"
+    (folder / "copies").mkdir(parents=True)
+    for number in range(2):
+        synthetic.write(synthetic.run(rounds=1, run_id=f"r{number}", host=f"box{number}"), folder)
+    (folder / "copies" / "again.jsonl").write_bytes(next(folder.glob("*.jsonl")).read_bytes())
+    (folder / "broken.jsonl").write_text("hello\n")
+    for words in (["show"], ["compare"], ["report", "--format", "markdown"]):
+        done = command(*words, "kept")
+        assert done.code == 0, done.error
+        assert ("box0" in done.out, "box1" in done.out) == (True, True)
+        (line,) = done.error.splitlines()
+        assert line.startswith("torchgauge: warning: left out: kept/broken.jsonl, line 1")
+
+
+def test_a_folder_without_a_whole_run_is_one_line(command, refused, project: Path) -> None:
+    (project / "kept").mkdir()
+    refused(command("show", "kept"), "kept: holds no run file")
+    (project / "kept" / "broken.jsonl").write_text("hello\n")
+    done = command("show", "kept")
+    assert (done.code, done.out) == (2, "")
+    assert done.error.splitlines()[-1] == "torchgauge: error: kept: no run in it could be read"
+
+
+def test_more_runs_than_a_table_has_columns_for_are_refused_before_any_is_read(
+    command, refused, project: Path
+) -> None:
+    (project / "kept").mkdir()
+    for number in range(101):
+        (project / "kept" / f"{number}.jsonl").touch()
+    refused(command("report", "kept"), "101 runs are more than", "torchgauge history DIR")
+
+
 @pytest.mark.parametrize(("name", "told"), [("nowhere", "is no folder"), ("bench", "holds no run file")])
 def test_a_history_of_nothing_is_one_line_with_the_cure(command, refused, name: str, told: str) -> None:
     refused(command("history", name), name, told)

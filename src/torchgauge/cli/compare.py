@@ -23,7 +23,7 @@ def declare(subcommands: Subcommands) -> None:
         extra="report",
         example="torchgauge compare results/*.jsonl --rows case --columns dtype --where group=matmul",
     )
-    made.add_argument("runs", nargs="+", metavar="RUN", help="run files")
+    made.add_argument("runs", nargs="+", metavar="RUN", help="run files, or folders of them")
     declare_keys(made.add_argument)
     made.add_argument(
         "--format",

@@ -11,6 +11,8 @@ AB = ".ab.jsonl"
 
 MANY = 40
 """So many are worth the start of other processes, and a line on how far it got."""
+MOST_RUNS = 100
+"""More columns than so many are no table that anybody reads."""
 
 TYPE_CHECKING = False  # see torchgauge.cli
 if TYPE_CHECKING:
@@ -27,25 +29,66 @@ if TYPE_CHECKING:
 def read_runs(names: Sequence[str]) -> list[Run]:
     """Read runs; what their readers must know of them goes to stderr.
 
+    Args:
+        names: run files, and folders of them. Of a folder what can't be read, or is there already, is left
+            out.
+
     Raises:
-        TorchgaugeError: a file that can't be read, or a run that is named twice.
+        TorchgaugeError: a file that can't be read, a run that is named twice, or too many runs.
 
     """
-    from torchgauge.record import read
+    from pathlib import Path
 
     left_out = [name for name in names if name.endswith(AB)]
     if left_out and len(left_out) < len(names):  # results/*.jsonl names them, too
         files = "1 A/B file" if len(left_out) == 1 else f"{len(left_out)} A/B files"
         print(f"torchgauge: {files} left out", file=sys.stderr)
         names = [name for name in names if not name.endswith(AB)]
-    runs = [read(name) for name in names]
-    known: dict[str, Run] = {}
-    for run in runs:
-        if known.setdefault(run.id, run) is not run:
-            raise TorchgaugeError(f"{run.path}: is run {run.id}, as {known[run.id].path} is; name it once")
+    paths = [
+        (path, inside)
+        for name, inside in ((name, Path(name).is_dir()) for name in names)
+        for path in (run_paths(name) if inside else [Path(name)])
+    ]
+    if len(paths) > MOST_RUNS:
+        raise TorchgaugeError(
+            f"{len(paths):,} runs are more than a table has columns for ({MOST_RUNS}): name some of them, or "
+            "see what changed over all with: torchgauge history DIR"
+        )
+    runs = _distinct(paths)
     for warning in (warning for run in runs for warning in run.warnings):
         print(f"torchgauge: warning: {warning}", file=sys.stderr)
     return runs
+
+
+def _distinct(paths: Sequence[tuple[Path, bool]]) -> list[Run]:
+    """Read files, each with whether it was found in a folder or named."""
+    from torchgauge.record import RecordError, read
+
+    known: dict[str, Run] = {}
+    for path, inside in progress(iter(paths), len(paths), "runs"):
+        try:
+            run = read(path)
+        except RecordError as error:
+            if not inside:
+                raise
+            print(f"torchgauge: warning: left out: {error}", file=sys.stderr)
+            continue
+        if known.setdefault(run.id, run) is not run and not inside:
+            raise TorchgaugeError(f"{run.path}: is run {run.id}, as {known[run.id].path} is; name it once")
+    if not known:
+        raise TorchgaugeError(f"{paths[0][0].parent}: no run in it could be read")
+    return list(known.values())
+
+
+def progress(made: Iterator[Made], of: int, noun: str) -> Iterator[Made]:
+    """Pass things on; where there are many, and somebody looks, say how far it got."""
+    telling = of > MANY and sys.stderr.isatty()
+    for number, one in enumerate(made, start=1):
+        if telling:
+            print(f"\r{number:,} of {of:,} {noun}", end="", file=sys.stderr, flush=True)
+        yield one
+    if telling:
+        print(file=sys.stderr)
 
 
 def against(what: str | None) -> list[str]:
@@ -95,25 +138,15 @@ def each(work: Callable[[Given], Made], of: Sequence[Given], noun: str) -> Itera
     """Do the same with each of many things, on all cores where there are many; in their order."""
     import os
 
-    many = len(of) > MANY
-    telling = many and sys.stderr.isatty()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
-    def told(made: Iterator[Made]) -> Iterator[Made]:
-        for number, one in enumerate(made, start=1):
-            if telling:
-                print(f"\r{number:,} of {len(of):,} {noun}", end="", file=sys.stderr, flush=True)
-            yield one
-        if telling:
-            print(file=sys.stderr)
-
-    if not many or cores < 2:
-        yield from told(map(work, of))
+    if len(of) <= MANY or cores < 2:
+        yield from progress(map(work, of), len(of), noun)
         return
     from concurrent.futures import ProcessPoolExecutor
 
     with ProcessPoolExecutor(cores) as pool:
-        yield from told(pool.map(work, of, chunksize=8))
+        yield from progress(pool.map(work, of, chunksize=8), len(of), noun)
 
 
 def spare(target: Path, runs: Sequence[Run]) -> None:

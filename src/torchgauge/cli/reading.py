@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 def declare(subcommands: Subcommands) -> None:
     """Declare `show`, `report`, `history` and `export`."""
     made = subcommands.add("show", show, extra="report", example="torchgauge show results/*.jsonl")
-    made.add_argument("runs", nargs="+", metavar="RUN", help="run files, or A/B files")
+    made.add_argument("runs", nargs="+", metavar="RUN", help="run files or folders of them, or A/B files")
 
     made = subcommands.add(
         "report", report, extra="report", example="torchgauge report results/*.jsonl -o report.html"
     )
-    made.add_argument("runs", nargs="+", metavar="RUN", help="run files")
+    made.add_argument("runs", nargs="+", metavar="RUN", help="run files, or folders of them")
     made.add_argument(
         "-o",
         "--output",
