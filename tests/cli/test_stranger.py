@@ -30,6 +30,14 @@ FIXED = frozenset({"kind", "started", "finished", "at"})
 TOLD = frozenset({"instrument", "metric", "unit", "method", "device", "dtype", "group", "name", "type"})
 """What decides where a value is shown."""
 LONG = 10_000_000
+NUMBERS = {
+    "zero": 0,
+    "negative": -1,
+    "huge": 1e308,
+    "tiny": 1e-308,
+    "of 64 bits": 2**62,
+    "of 400 digits": 10**400,
+}
 
 
 def harmful(value: object, spared: frozenset[str], key: str = "") -> object:
@@ -176,6 +184,51 @@ def test_a_partitioned_export_stays_in_its_folder(command, file: Path, project: 
     assert re.fullmatch(
         r"machine_key=\w+/month=\d{4}-\d\d/[\w.-]+\.parquet", str(written.relative_to(project / "out"))
     )
+
+
+def numbered(value: object, number: float, key: str = "") -> object:
+    """Put one number in the place of all."""
+    if isinstance(value, dict):
+        return {k: numbered(v, number, k) for k, v in value.items()}
+    if isinstance(value, list):
+        return [numbered(one, number, key) for one in value]
+    spared = isinstance(value, bool) or key == "schema"
+    return number if isinstance(value, int | float) and not spared else value
+
+
+@pytest.mark.parametrize("where", ["everywhere", "samples", "params"])
+@pytest.mark.parametrize("number", NUMBERS.values(), ids=NUMBERS)
+def test_numbers_beyond_reason_are_shown_or_refused_in_one_line(
+    command, project: Path, number: float, where: str
+) -> None:
+    few = list(synthetic.grid(("cpu", "cuda:0")))[::7]
+    path = synthetic.write(synthetic.run(("cpu", "cuda:0"), cases=few, rounds=2, with_ceilings=True), project)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    if where == "everywhere":
+        lines = [numbered(line, number) for line in lines]
+    elif where == "samples":
+        lines = [
+            line | {"samples": numbered(line["samples"], number)} if "samples" in line else line
+            for line in lines
+        ]
+    else:
+        for line in lines:
+            if "case" in line:
+                line["case"]["params"] = numbered(line["case"]["params"], number)
+    path.write_text("\n".join(map(json.dumps, lines)) + "\n")
+    every = [
+        *SHOWING,
+        ["report", "-o", "page.html"],
+        ["report", "--format", "csv"],
+        ["report", "--format", "json"],
+    ]
+    every += [["export", "--format", form, "-o", "out"] for form in ("csv", "parquet", "pytest-benchmark")]
+    for words in every:
+        done = command(*words, "." if words[0] == "history" else path.name)
+        assert done.code in (0, 2), words
+        assert "Traceback" not in done.error
+        if done.code == 2:
+            assert len(done.error.splitlines()) == 1
 
 
 def test_two_files_of_a_stranger_side_by_side_do_no_harm(command, project: Path) -> None:
