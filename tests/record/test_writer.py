@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import re
 import subprocess
@@ -31,6 +32,7 @@ from torchgauge.record import (
     read,
     run_file_name,
 )
+from torchgauge.record.schema import MOST, Number
 
 # --- any line that the schema allows ---
 
@@ -38,6 +40,7 @@ SIMPLE: dict[Any, st.SearchStrategy[Any]] = {
     str: st.text(max_size=12),
     int: st.integers(-(2**53), 2**53),
     float: st.floats(allow_nan=False, allow_infinity=False),
+    Number: st.floats(-MOST, MOST),
     bool: st.booleans(),
     type(None): st.none(),
 }
@@ -371,17 +374,28 @@ def summary_with(mean: float) -> Summary:
     return Summary(count=1, min=1.0, p05=1.0, median=1.0, mean=mean, max=1.0)
 
 
-@pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
+SAMPLES = ("samples[1]", lambda bad: {"samples": [1.0, bad]})
+WORK = ("work.flop", lambda bad: {"work": Work(flop=bad)})
+
+
 @pytest.mark.parametrize(
-    ("place", "change"),
+    ("place", "change", "bad"),
     [
-        ("samples[1]", lambda bad: {"samples": [1.0, bad]}),
-        ("summary.mean", lambda bad: {"summary": summary_with(bad)}),
-        ("work.flop", lambda bad: {"work": Work(flop=bad)}),
-        ("conditions.clock", lambda bad: {"conditions": {"clock": bad}}),
+        *(
+            (*place, bad)
+            for place in (
+                SAMPLES,
+                WORK,
+                ("summary.mean", lambda bad: {"summary": summary_with(bad)}),
+                ("conditions.clock", lambda bad: {"conditions": {"clock": bad}}),
+            )
+            for bad in (math.nan, math.inf, -math.inf)
+        ),
+        (*SAMPLES, 1e31),
+        (*WORK, 1.1e30),
     ],
 )
-def test_a_number_that_json_does_not_have_is_refused_and_named(
+def test_a_number_that_no_reader_takes_is_refused_and_named(
     tmp_path: Path, header: Header, measurement: Measurement, bad: float, place: str, change: Any
 ) -> None:
     path = tmp_path / "run.jsonl"
@@ -392,7 +406,7 @@ def test_a_number_that_json_does_not_have_is_refused_and_named(
         writer.append(msgspec.structs.replace(measurement, **change(bad)))
     assert str(refused.value) == (
         f"{path}: the measurement line of {measurement.case.id} can't be written: {place} is {bad}; "
-        "what has no finite value is left out and a warning says why"
+        "what has no finite value, or none below 1e30, is left out and a warning says why"
     )
     assert path.read_bytes() == before
     writer.close()

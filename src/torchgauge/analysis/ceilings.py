@@ -35,6 +35,8 @@ UNSURE = 0.5
 IMPOSSIBLE = 1.02
 """Of a published peak: 2 % for clocks above the one that the maker reckons with, and for rounding."""
 
+LARGEST = 2**60
+"""Bytes: more than any memory has."""
 STREAMS = ("copy", "read", "write", "update")
 PUBLISHED = {"float32": "fp32", "tf32": "tf32", "float16": "fp16", "bfloat16": "bf16", "int8": "int8"}
 """The peaks' names of our dtypes; all of float8 are fp8."""
@@ -63,9 +65,15 @@ class Ceiling:
         words = [str(params["memory"])] if "memory" in params else []
         words += [self.case.dtype] if self.case.dtype else []
         words.append(self.case.name.replace("_", " "))
-        if isinstance(size := params.get("size"), int):
-            words.append(f"of {format_quantity(float(size), 'B')}")
+        if self.size is not None:
+            words.append(f"of {format_quantity(float(self.size), 'B')}")
         return " ".join(words) + (f", n = {params['n']}" if "n" in params else "")
+
+    @property
+    def size(self) -> int | None:
+        """The bytes that it was measured over; None where it has no size, or none that a memory has."""
+        size = self.case.params.get("size")
+        return size if isinstance(size, int) and 0 < size < LARGEST else None
 
     @property
     def unsure(self) -> bool:
@@ -120,7 +128,11 @@ class Ceilings:
             else:
                 self.unknown_peaks[card.device] = found
         known = calm(run)
-        self._held = [_ceiling(pool, known) for pool in pools.values()]
+        self._held = [
+            _ceiling(pool, known)
+            for pool in pools.values()
+            if all(value > 0 for line in pool for value in line.samples)
+        ]
 
     @property
     def measured(self) -> list[Ceiling]:
@@ -169,10 +181,9 @@ class Ceilings:
         """Give the streams over a device's memory by their working set in bytes."""
         found: dict[int, list[Ceiling]] = {}
         for one in self._held:
-            if one.unit == "B/s" and one.case.device == device and one.case.name in STREAMS:
-                size = one.case.params.get("size")
-                if isinstance(size, int):
-                    found.setdefault(size, []).append(one)
+            stream = one.unit == "B/s" and one.case.device == device and one.case.name in STREAMS
+            if stream and one.size is not None:
+                found.setdefault(one.size, []).append(one)
         return found
 
     def _peak_shares(self, case: Case, work: Work, seconds: float) -> dict[str, float]:
@@ -204,7 +215,7 @@ class Ceilings:
         peaks, shares = self.peaks.get(case.device), dict[str, float]()
         if peaks is not None and one.unit == "FLOP/s" and (peak := peaks.of(case.dtype)):
             shares[f"in {case.dtype}"] = one.reached / peak
-        elif peaks is not None and case.params.get("size") == max(self._streams(case.device)):
+        elif peaks is not None and one.size == max(self._streams(case.device), default=0):
             shares["of its memory"] = one.reached / peaks.memory
         return replace(one, warnings=(*self._impossible(case, shares), *one.warnings))
 

@@ -82,6 +82,8 @@ SAMPLE_COLUMNS: dict[str, str] = {
 # Times that say nothing of how fast the work was done: a first call compiles and allocates, a
 # submission only hands the work over.
 _NO_RATE = frozenset({"first_call", "submit_time"})
+SHORTEST = 1e-15
+"""Seconds. No call takes less than a femtosecond, and what claims to has no rate."""
 
 # A number that stands alone: not the 32 of float32, not the 0 of cuda:0, not a part of a version.
 NUMBER = re.compile(r"(?<![\w.:])\d++(?:,\d{3})*+(?:\.\d++)?+(?:e[-+]?\d++)?+(?![\w.]*\w)")
@@ -238,7 +240,7 @@ def _summary_row(
         "failed": failed,
     }
     timed = first.instrument == "time" and first.unit == "s" and first.metric not in _NO_RATE
-    timed = timed and leading.value > 0
+    timed = timed and leading.value > SHORTEST
     for amount in ("flop", "bytes", "items"):
         row[f"{amount}_per_second"] = row[amount] / leading.value if timed and row[amount] else None
     if timed:

@@ -167,10 +167,11 @@ def _scalar(value: Any) -> Scalar:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, numbers.Integral):  # NumPy's too
-        return int(value)
+        number = int(value)
+        return number if -(2**63) <= number < 2**63 else hex(number)[:200]  # no JSON reader keeps more
     if isinstance(value, numbers.Real):
-        number = float(value)
-        return number if math.isfinite(number) else str(number)  # JSON has no infinity
+        real = float(value)
+        return real if math.isfinite(real) else str(real)  # JSON has no infinity
     return _text(value)
 
 

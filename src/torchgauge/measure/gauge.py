@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any, Literal
 
 from torchgauge.errors import TorchgaugeError
 from torchgauge.measure.instruments import Instrument, Observation, Visit
 from torchgauge.measure.subject import Subject
-from torchgauge.record.schema import Work
+from torchgauge.record.schema import MOST, Work
 
 
 class GaugeUseError(TorchgaugeError):
@@ -48,12 +47,12 @@ class Gauge:
             items: elements, samples, batches: whatever a rate is wanted for.
 
         Raises:
-            GaugeUseError: a number is negative, infinite or none.
+            GaugeUseError: a number is negative, over 1e30 or none.
 
         """
         for name, value in (("flop", flop), ("bytes", bytes), ("items", items)):
-            if value is not None and not 0 <= value < math.inf:
-                raise GaugeUseError(f"gauge.work({name}={value}): say a finite number, 0 or more")
+            if value is not None and not 0 <= value <= MOST:
+                raise GaugeUseError(f"gauge.work({name}={value}): say a number from 0 to {MOST:.0e}")
         self.stated = Work(
             flop=None if flop is None else float(flop),
             bytes=None if bytes is None else float(bytes),

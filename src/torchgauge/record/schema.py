@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 SCHEMA = 1
 
@@ -17,6 +18,10 @@ CEILING = "ceiling"
 """The instrument, and the group, of what a run measures to hold its cases against."""
 
 Scalar = str | int | float | bool | None
+
+MOST = 1e30
+Number = Annotated[float, Meta(ge=-MOST, le=MOST)]
+"""What is measured or stated; a file with anything beyond is damaged."""
 
 
 class Case(Struct, frozen=True, kw_only=True):
@@ -36,9 +41,9 @@ class Case(Struct, frozen=True, kw_only=True):
 class Work(Struct, frozen=True, kw_only=True):
     """What one call must do at the least; None where the benchmark states nothing."""
 
-    flop: float | None = None
-    bytes: float | None = None
-    items: float | None = None
+    flop: Number | None = None
+    bytes: Number | None = None
+    items: Number | None = None
 
 
 class Summary(Struct, frozen=True, kw_only=True):
@@ -56,9 +61,9 @@ class Part(Struct, frozen=True, kw_only=True):
     """What a measured value is made of: an operator's, a kernel's or a function's share, per call."""
 
     name: str
-    value: float
+    value: Number
     """In the measurement's unit; the part's own, without what it calls."""
-    calls: float | None = None
+    calls: Number | None = None
 
 
 class Header(Struct, frozen=True, kw_only=True, tag="run", tag_field="kind"):
@@ -86,14 +91,14 @@ class Measurement(Struct, frozen=True, kw_only=True, tag="measurement", tag_fiel
     method: str
     round: int
     process: int
-    samples: list[float]
+    samples: list[Number]
     loops: int
     summary: Summary
     work: Work
     conditions: dict[str, Scalar] = {}
     warnings: list[str] = []
     parts: list[Part] = []
-    paces: list[float] = []
+    paces: list[Number] = []
 
 
 class Failure(Struct, frozen=True, kw_only=True, tag="failure", tag_field="kind"):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import secrets
+import sys
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ import msgspec
 
 from torchgauge.errors import TorchgaugeError
 from torchgauge.record.ab import AbEnd, AbFailure, AbHeader, AbSkip, Comparison, CountLine, PairLine
-from torchgauge.record.schema import End, Failure, Header, Measurement, Skip
+from torchgauge.record.schema import MOST, End, Failure, Header, Measurement, Skip
 
 try:
     import fcntl
@@ -107,11 +107,12 @@ class RunWriter:
     def _encode(self, line: Line) -> bytes:
         plain = msgspec.to_builtins(line)
         for name, value in _numbers(plain):
-            if not math.isfinite(value):
+            bounded = name.startswith(("samples", "work.", "parts", "paces"))
+            if not abs(value) <= (MOST if bounded else sys.float_info.max):
                 case = f" of {line.case.id}" if isinstance(line, (Measurement, Failure, Skip)) else ""
                 raise TorchgaugeError(
                     f"{self.path}: the {plain['kind']} line{case} can't be written: {name} is {value}; "
-                    "what has no finite value is left out and a warning says why"
+                    "what has no finite value, or none below 1e30, is left out and a warning says why"
                 )
         try:
             return msgspec.json.encode(line) + b"\n"

@@ -47,7 +47,7 @@ def ceiling_tables(runs: Sequence[Run], run_labels: Mapping[str, str]) -> tuple[
 
 
 def _memory(own: list[Ceiling], place: str) -> list[Table]:
-    streams = {(one.case.params.get("size"), one.case.name): one for one in own if one.case.name in STREAMS}
+    streams = {(one.size, one.case.name): one for one in own if one.case.name in STREAMS and one.size}
     sizes = sorted({size for size, _ in streams if isinstance(size, int)})
     names = [name for name in STREAMS if any(name == of for _, of in streams)]
     rows: Rows = [

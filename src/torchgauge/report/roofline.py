@@ -38,7 +38,7 @@ def rooflines(runs: Sequence[Run], benchmarks: Bench, run_labels: Mapping[str, s
         for device in sorted({row["device"] for row in rows}, key=lambda d: order.key("device", d)):
             mine = [row for row in rows if row["run"] == run.id and row["device"] == device]
             own = [one for one in measured if one.case.device == device]
-            streams = [one for one in own if one.case.name in STREAMS and _size(one) is not None]
+            streams = [one for one in own if one.unit == "B/s" and one.case.name in STREAMS and one.size]
             products = {
                 dtype: max(one.reached for one in own if one.unit == "FLOP/s" and one.case.dtype == dtype)
                 for dtype in {one.case.dtype for one in own if one.unit == "FLOP/s"}
@@ -50,19 +50,13 @@ def rooflines(runs: Sequence[Run], benchmarks: Bench, run_labels: Mapping[str, s
     return plots
 
 
-def _size(stream: Ceiling) -> int | None:
-    """Give the bytes of its working set; None where it is none of ours."""
-    size = stream.case.params.get("size")
-    return size if stream.unit == "B/s" and isinstance(size, int) else None
-
-
 def _roofline(
     where: str, rows: Sequence[Row], streams: Sequence[Ceiling], products: Mapping[str | None, float]
 ) -> Plot:
     dtypes = sorted({row["dtype"] for row in rows}, key=lambda d: order.key("dtype", d))[:MOST_SERIES]
-    sizes = [size for one in streams if (size := _size(one)) is not None]
+    sizes = [one.size for one in streams if one.size is not None]
     roofs = {
-        size: max(one.reached for one in streams if _size(one) == size) for size in {min(sizes), max(sizes)}
+        size: max(one.reached for one in streams if one.size == size) for size in {min(sizes), max(sizes)}
     }
     points = [
         (row["flop"] / row["bytes"], row["flop_per_second"], dtypes.index(row["dtype"]))
