@@ -54,7 +54,8 @@ def write(folder: Path, files: int, cases: int) -> int:
             slow = STEP if number >= files // 2 and (place // ROUNDS) % 10 == 0 else 1.0
             level = slow * chance.gauss(1.0, 0.01) * line.samples[0]
             samples = [level * (1 + chance.expovariate(100)) for _ in range(BLOCKS)]
-            lines.append(encode(msgspec.structs.replace(line, samples=samples)))
+            paces = [16e-6 * (1 + chance.expovariate(50)) for _ in range(BLOCKS)]
+            lines.append(encode(msgspec.structs.replace(line, samples=samples, paces=paces)))
         assert made.end is not None
         text = b"\n".join([*lines, encode(made.end), b""])
         (folder / f"{number:05}.jsonl").write_bytes(text)
