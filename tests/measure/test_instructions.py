@@ -9,7 +9,7 @@ from itertools import chain, repeat
 import pytest
 
 from fakes import AliveLosses
-from torchgauge.measure.heap import SLOW_PATHS
+from torchgauge.measure import layout
 from torchgauge.measure.instruments import Visit
 from torchgauge.measure.instruments.instructions import (
     BLOCK_INSTRUCTIONS,
@@ -126,26 +126,28 @@ def test_a_first_result_that_holds_a_graph_is_not_alive_while_calls_are_counted(
     assert set(alive.others_at_each_call) == {0}
 
 
-class Allocating(FakeCounter):
-    """Spends instructions in the allocators' slow paths, more in each block."""
+class Wandering(FakeCounter):
+    """Spends instructions in an allocator's slow path, more in each block, and in a look-up of attributes."""
 
     def count(self, loops: Iterable[Loop]) -> Dump:
         dump = super().count(loops)
-        slow = f"fn=(3) _int_malloc\n0 {100 * len(self.blocks)}\nfn=(4) malloc\n0 7\n"
-        return Dump(dump.text.replace("\n\ntotals: ", f"\n{slow}\ntotals: "))
+        wandering = f"fn=(3) _int_malloc\n0 {100 * len(self.blocks)}\nfn=(4) malloc\n0 7\n"
+        called = "fn=(5) getattr\n0 3\ncfn=(6) _PyType_Lookup\ncalls=2 0\n0 5000\nfn=(6)\n0 900\n"
+        called += "cfn=(7) _Py_dict_lookup\ncalls=1 0\n0 4100\nfn=(7)\n0 4100\n"
+        return Dump(dump.text.replace("\n\ntotals: ", f"\n{wandering}{called}\ntotals: "))
 
 
-def test_what_allocators_take_for_what_lies_free_is_stored_beside_the_count_and_in_it() -> None:
-    counter = Allocating()
+def test_what_hangs_on_where_things_lie_is_stored_beside_the_count_and_in_it() -> None:
+    counter = Wandering()
     seen = observe(counter, 1000)
     middle = len(counter.blocks) - BLOCKS + 1  # all totals are the same: the first is the middle one
-    assert seen.conditions["allocator_instructions"] == 100 * middle / MOST_LOOPS
+    assert seen.conditions["layout_instructions"] == (100 * middle + 5000) / MOST_LOOPS
     assert seen.samples == [1000 + LOOP / MOST_LOOPS] * BLOCKS
-    assert observe(FakeCounter(), 1000).conditions["allocator_instructions"] == 0
+    assert observe(FakeCounter(), 1000).conditions["layout_instructions"] == 0
 
 
 @pytest.mark.parametrize(
-    ("function", "slow"),
+    ("function", "hangs"),
     [
         ("_int_malloc", True),
         ("_int_free_merge_chunk", True),
@@ -154,13 +156,18 @@ def test_what_allocators_take_for_what_lies_free_is_stored_beside_the_count_and_
         ("tcache_init.part.0", True),
         ("_PyObject_Free", True),
         ("PyObject_Malloc", True),
+        ("_PyType_Lookup", True),
+        ("_PyType_LookupRef", True),
         ("malloc", False),
         ("free", False),
+        ("_Py_dict_lookup", False),
         ("operator new(unsigned long)", False),
         ("c10::alloc_cpu(unsigned long)", False),
         ("at::native::add(at::Tensor const&)", False),
         ("PyObject_Malloc_of_mine", False),
     ],
 )
-def test_only_what_hangs_on_what_lies_free_is_an_allocators_slow_path(function: str, slow: bool) -> None:
-    assert bool(SLOW_PATHS.fullmatch(function)) is slow
+def test_only_allocators_and_the_cache_of_attributes_hang_on_where_things_lie(
+    function: str, hangs: bool
+) -> None:
+    assert layout.hangs_on_it(function) is hangs

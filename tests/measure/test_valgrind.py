@@ -58,6 +58,10 @@ def test_a_dump_gives_each_functions_own_cost_and_not_what_its_callees_cost() ->
     assert found.total == 1290
 
 
+def test_a_dump_gives_what_all_calls_of_a_function_cost_with_what_they_call() -> None:
+    assert valgrind.Dump(DUMP).callees == {"at::_ops::add(at::Tensor const&)": 700, "_PyObject_Free": 21}
+
+
 @pytest.mark.parametrize("text", ["", "\n", DUMP[: DUMP.rindex("totals")], DUMP[: DUMP.rindex("1290")]])
 def test_a_dump_that_is_cut_off_is_one_line_and_no_count(text: str) -> None:
     with pytest.raises(TorchgaugeError, match="not whole"):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ctypes
 import random
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,15 +17,6 @@ CHUNKS = 300
 SMALL, LARGE = (16, 1100), (1000, 20_000)
 """Bounds in bytes of two kinds, as likely as each other: those that glibc keeps for the thread, and those
 that it splits and joins."""
-SLOW_PATHS = re.compile(
-    r"(_int_(malloc|free|memalign|realloc)\w*|_mid_memalign|malloc_consolidate|unlink_chunk|sysmalloc|systrim|"
-    r"tcache_\w+|(alloc|free)_perturb|_?PyObject_(Malloc|Calloc|Realloc|Free)|allocate_from_new_pool|"
-    r"new_arena|insert_to_\w+)(\.[\w.]+)?('\d+)?"
-)
-"""The functions of glibc's and Python's allocators whose instructions hang on what lies free: of four
-processes of unchanged code nearly all that wanders is theirs. What is called for every allocation (`malloc`,
-`free`, `operator new`) is not among them. The ends are what compilers (`.part.0`) and callgrind (`'2`, of a
-recursion) add to a name."""
 
 
 class Heap:

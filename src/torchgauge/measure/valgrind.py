@@ -15,6 +15,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from torchgauge.errors import TorchgaugeError
@@ -54,6 +55,15 @@ class Dump:
     @property
     def functions(self) -> dict[str, int]:
         """Each function's own, without those of the functions that it calls."""
+        return self._parsed[0]
+
+    @property
+    def callees(self) -> dict[str, int]:
+        """Of each function that was called its own and those of all that it calls."""
+        return self._parsed[1]
+
+    @cached_property
+    def _parsed(self) -> tuple[dict[str, int], dict[str, int]]:
         return parse(self.text.splitlines())
 
 
@@ -150,20 +160,26 @@ class Callgrind:
         self._instrumented = True
 
 
-def parse(lines: Iterable[str]) -> dict[str, int]:
-    """Read a dump (the Callgrind profile format of valgrind's manual): each function's own cost.
+def parse(lines: Iterable[str]) -> tuple[dict[str, int], dict[str, int]]:
+    """Read a dump (the Callgrind profile format of valgrind's manual).
 
     Names are given once and numbered, `fn=(3) at::add`; a line of numbers is a cost of the function
-    named last, except behind `calls=`, where it is what the callee cost.
+    named last, except behind `calls=`, where it is what the callee cost, `cfn=`, with all below it.
+
+    Returns:
+        Each function's own cost, and the cost of all calls of a function, with what these call.
+
     """
     names: dict[str, str] = {}
     own: dict[str, int] = defaultdict(int)
-    function = ""
+    below: dict[str, int] = defaultdict(int)
+    function = called = ""
     callee = False
     for line in lines:
         if line.startswith(_COSTS):
             if callee:
                 callee = False
+                below[called] += int(line.split()[1])
             else:
                 own[function] += int(line.split()[1])
         elif line.startswith("calls="):
@@ -174,4 +190,6 @@ def parse(lines: Iterable[str]) -> dict[str, int]:
                 names[key] = name
             if line.startswith("fn="):
                 function = names.get(key, key)
-    return dict(own)
+            else:
+                called = names.get(key, key)
+    return dict(own), dict(below)

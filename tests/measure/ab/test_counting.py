@@ -70,7 +70,7 @@ def test_instructions_are_compared_without_those_that_differ_from_process_to_pro
         whole,
         metric="instructions",
         samples=[1000.0, 1100.0, 1050.0],
-        conditions={"allocator_instructions": 50.5},
+        conditions={"layout_instructions": 50.5},
         parts=[Part(name="at::add", value=900.0), Part(name="_int_malloc", value=50.5)],
     )
     (counted,) = counting.lines(dataclasses.replace(run, measurements=[line]), "head", "instructions", 1)

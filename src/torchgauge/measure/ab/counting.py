@@ -10,9 +10,8 @@ from pathlib import Path
 from statistics import median
 
 from torchgauge.errors import TorchgaugeError
-from torchgauge.measure import janitor, threads, valgrind
+from torchgauge.measure import janitor, layout, threads, valgrind
 from torchgauge.measure.ab.conductor import LEFT_OUT, Request
-from torchgauge.measure.heap import SLOW_PATHS
 from torchgauge.measure.reasons import printable
 from torchgauge.measure.sides import Side
 from torchgauge.record import Measurement, Run, read
@@ -99,7 +98,7 @@ def lines(run: Run, name: str, metric: str, process: int) -> list[CountLine]:
             case=line.case.id,
             metric=line.metric,
             values=_repeating(line) if metric == "instructions" else line.samples,
-            parts={part.name: part.value for part in line.parts if not SLOW_PATHS.fullmatch(part.name)},
+            parts={part.name: part.value for part in line.parts if not layout.hangs_on_it(part.name)},
         )
         for line in run.measurements
         if line.metric in wanted and line.samples
@@ -108,7 +107,7 @@ def lines(run: Run, name: str, metric: str, process: int) -> list[CountLine]:
 
 def _repeating(line: Measurement) -> list[float]:
     """Give the instructions of a call without those by which a process differs from the next."""
-    return [median(line.samples) - float(line.conditions["allocator_instructions"] or 0)]
+    return [median(line.samples) - float(line.conditions["layout_instructions"] or 0)]
 
 
 def _command(side: Side, request: Request, metric: str, folder: Path) -> Sequence[str | Path]:

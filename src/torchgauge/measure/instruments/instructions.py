@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from statistics import median_low
 from typing import Any, Protocol
 
-from torchgauge.measure.heap import SLOW_PATHS, Heap
+from torchgauge.measure import layout
+from torchgauge.measure.heap import Heap
 from torchgauge.measure.instruments import Observation, Visit
 from torchgauge.measure.sampler import garbage_collection_off
 from torchgauge.measure.subject import Loop, Subject, kept, nothing
@@ -66,12 +67,10 @@ class Instructions:
                 dumps = [self._counter.count(self._loops(subject, states, each)) for _ in range(BLOCKS)]
         samples = [dump.total / loops for dump in dumps]
         typical = next(dump for dump in dumps if dump.total / loops == median_low(samples))
-        functions = typical.functions
-        allocators = sum(cost for name, cost in functions.items() if SLOW_PATHS.fullmatch(name))
         conditions: dict[str, Scalar] = {
             "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "empty_loop_instructions": self._empty_loop,
-            "allocator_instructions": allocators / loops,
+            "layout_instructions": layout.instructions(typical) / loops,
         }
         warnings = []
         if max(samples) - min(samples) > UNEQUAL * min(samples):
@@ -81,7 +80,7 @@ class Instructions:
             )
         parts = [
             Part(name=name, value=cost / loops)
-            for name, cost in sorted(functions.items(), key=lambda item: (-item[1], item[0]))
+            for name, cost in sorted(typical.functions.items(), key=lambda item: (-item[1], item[0]))
         ][:MOST_PARTS]
         return result(), [
             Observation("instructions", "1", METHOD, samples, loops, conditions, warnings, parts)
