@@ -171,7 +171,7 @@ def test_the_largest_part_of_the_training_step_is_named() -> None:
         (synthetic.case("sine_mlp", name, batch=32, mode="eager"), took, {}) for name, took in seconds.items()
     ]
     found = asked(run(cases))["What takes the time of a training step?"]
-    assert found.sentences[0].startswith("Of 1 step the largest part is backward in 1.")
+    assert found.sentences[0].startswith("The largest part is backward. Each part")
     assert found.table.rows[0][1][4].value == "41%"
 
 

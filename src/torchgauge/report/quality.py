@@ -65,9 +65,10 @@ def quality(run: Run, rows: pd.DataFrame) -> Quality:
     }
     cautions = [*_completeness(run), *_poor_sentence(poor, len(timed))]
     if noisy:
+        are, half = "is" if noisy == 1 else "are", 100 * float(width.median())
         cautions.append(
-            f"{noisy:,} of {count(len(timed), 'time')} {'is' if noisy == 1 else 'are'} noisy: "
-            f"the interval is wider than ±{100 * NOISY:.0f} %."
+            f"{noisy:,} of {count(len(timed), 'time')} {are} noisy: the interval is wider than "
+            f"±{100 * NOISY:.0f} %; half of all are wider than ±{half:.0f} %."
         )
     if without:
         cautions.append(

@@ -134,12 +134,15 @@ def training_step(benchmarks: Bench, names: Mapping[str, str]) -> Answer | None:
         at += [f"batch {label(batch)}"] * (batch != "") + [f"width {label(width)}"] * (width != "")
         cells = [Cell(percent(shares[name])) if name in shares else None for name in PARTS]
         rows.append(((", ".join(part for part in at if part),), (cell(parts[WHOLE]), *cells)))
-    told = counted(Counter({name.replace("_", " "): number for name, number in largest.items()}))
+    told = ", ".join(counted(Counter({name.replace("_", " "): n for name, n in largest.items()})))
+    if len(rows) == 1:
+        told = next(iter(largest)).replace("_", " ")
     return Answer(
         "What takes the time of a training step?",
         (
-            f"Of {count(len(rows), 'step')} the largest part is {', '.join(told)}. Each part was measured by "
-            "itself, so they need not add up.",
+            ("The" if len(rows) == 1 else f"Of {len(rows):,} steps the")
+            + f" largest part is {told}. Each part "
+            "was measured by itself, so they need not add up.",
         ),
         table("step", columns=("whole", *(name.replace("_", " ") for name in PARTS)), rows=rows),
     )
