@@ -303,7 +303,7 @@ class FakeRun:
     """
 
     def __init__(self, pytester: Any, monkeypatch: Any) -> None:
-        from torchgauge.measure import ceilings, device, environment, instruments
+        from torchgauge.measure import ceilings, choice, device, environment
 
         self.pytester = pytester
         self.visits: list[Visit] = []
@@ -314,7 +314,7 @@ class FakeRun:
         """The device that was the current one in each visit."""
         gc.freeze()  # each run ends with several collections: leave torch out of them
         monkeypatch.setattr(environment, "collect", lambda *_: surroundings)
-        monkeypatch.setattr(instruments, "by_name", lambda _: self._instrument)
+        monkeypatch.setattr(choice, "by_name", lambda _: self._instrument)
         monkeypatch.setattr(device, "current", self._make_current)
         monkeypatch.setattr(ceilings, "into", lambda *_: None)
 

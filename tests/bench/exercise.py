@@ -171,5 +171,5 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    rounds.instruments.by_name = lambda _: Exercise  # type: ignore[assignment]
+    rounds.choice.by_name = lambda _: Exercise  # type: ignore[assignment]
     rounds.ceilings.into = lambda *_: None  # type: ignore[assignment]

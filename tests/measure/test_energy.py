@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from fakes import FakeMeter, FakeNow, FakeTelemetry
+from torchgauge.measure.choice import lacking
 from torchgauge.measure.clock import HostClock
-from torchgauge.measure.instruments import Observation, Visit, energy, lacking
+from torchgauge.measure.instruments import Observation, Visit, energy
 from torchgauge.measure.reasons import Unknown
 from torchgauge.measure.subject import Subject
 

@@ -6,7 +6,7 @@ import pytest
 
 import torchgauge.measure.setup
 from fakes import FakeRun
-from torchgauge.measure import instruments
+from torchgauge.measure import choice
 from torchgauge.measure.budget import BUDGETS
 from torchgauge.measure.device import inventory
 from torchgauge.measure.schedule import RETRY_SHARE
@@ -131,7 +131,7 @@ def test_an_instrument_leaves_out_the_devices_it_can_not_look_at_and_the_run_say
 ) -> None:
     monkeypatch.setattr(inventory, "available", lambda: ["cpu", "cuda:0", "cuda:1"])
     lacks = {"cpu": "no counter", "cuda:1": "no counter"}
-    monkeypatch.setattr(instruments, "lacking", lambda name, devices: lacks)
+    monkeypatch.setattr(choice, "lacking", lambda name, devices: lacks)
     fake_run.bench(head="def bench_it(gauge, device):\n    gauge(int)\n")
     assert fake_run("--gauge-instruments=energy", device="all").ret == 0
     run = fake_run.run
@@ -143,7 +143,7 @@ def test_an_instrument_leaves_out_the_devices_it_can_not_look_at_and_the_run_say
 def test_an_instrument_that_can_look_at_nothing_is_refused_in_one_line_and_leaves_no_file(
     fake_run: FakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(instruments, "lacking", lambda name, devices: dict.fromkeys(devices, "no counter"))
+    monkeypatch.setattr(choice, "lacking", lambda name, devices: dict.fromkeys(devices, "no counter"))
     fake_run.bench(bench_sound)
     result = fake_run("--gauge-instruments=energy")
     assert result.ret == pytest.ExitCode.USAGE_ERROR

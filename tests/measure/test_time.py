@@ -9,8 +9,9 @@ import pytest
 
 from fakes import AliveLosses, FakeCall, FakeClock, FakeNow, FakeQueue, FakeTelemetry
 from torchgauge.measure import device
+from torchgauge.measure.choice import by_name
 from torchgauge.measure.clock import EventClock
-from torchgauge.measure.instruments import Visit, by_name
+from torchgauge.measure.instruments import Visit
 from torchgauge.measure.instruments import time as instrument
 from torchgauge.measure.schedule import INSTRUMENTS
 from torchgauge.measure.subject import Subject

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from torchgauge.errors import TorchgaugeError
-from torchgauge.measure import ceilings, environment, instruments
+from torchgauge.measure import ceilings, choice, environment
 from torchgauge.measure.collect import CASE, Collection
 from torchgauge.measure.crumb import DONE, STOPPED
 from torchgauge.measure.instruments import Instrument
@@ -93,9 +93,9 @@ class Rounds:
         return True
 
     def _open(self) -> None:
-        self._silent = instruments.lacking(self._name, self._config.devices)
+        self._silent = choice.lacking(self._name, self._config.devices)
         if len(self._silent) < len(self._config.devices):
-            self._instrument = instruments.by_name(self._name)()
+            self._instrument = choice.by_name(self._name)()
         # after the instrument's imports: what the machine is doing shifts where later ones lie in memory
         checkout = Path(self._config.paths[0].partition("::")[0]) if self._config.paths else Path()
         surroundings = environment.collect(self._collection.selection.devices, checkout)

@@ -13,7 +13,7 @@ import pytest
 
 from torchgauge import __version__
 from torchgauge.errors import TorchgaugeError
-from torchgauge.measure import cases, device, instruments, settings, threads
+from torchgauge.measure import cases, choice, device, settings, threads
 from torchgauge.measure.budget import BUDGETS
 from torchgauge.measure.collect import Collection
 from torchgauge.measure.rounds import Rounds
@@ -39,7 +39,7 @@ def plugins(
     for name in names:
         if name not in INSTRUMENTS:
             raise TorchgaugeError(f"unknown instrument {name!r}; choose from {', '.join(INSTRUMENTS)}")
-    silent = {name: instruments.lacking(name, devices) for name in names}
+    silent = {name: choice.lacking(name, devices) for name in names}
     left_out = {name: _joined(lacks) for name, lacks in silent.items() if lacks}
     if all(len(silent[name]) == len(devices) for name in names):
         name = names[0]
