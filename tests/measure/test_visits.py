@@ -210,7 +210,7 @@ def test_work_that_is_no_amount_is_a_failure(fake_run: FakeRun, work: str) -> No
     fake_run()
     (failure,) = fake_run.run.failures
     assert (failure.stage, failure.error) == ("gauge", "GaugeUseError")
-    assert "finite number" in failure.message
+    assert "say a number from 0 to 1e+30" in failure.message
 
 
 def test_an_expected_failure_that_passes_is_a_failure_where_it_is_strict(fake_run: FakeRun) -> None:
