@@ -104,6 +104,7 @@ class FakeQueue:
     """
 
     event_resolution = 0.5e-6
+    event_overhead = 0.0
 
     def __init__(self, now: FakeNow) -> None:
         self.now = now

@@ -40,11 +40,16 @@ def test_three_cold_calls_are_timed_however_little_time_there_is(now: FakeNow, q
     assert len(quick.samples) == device_times.MOST_BLOCKS
 
 
-def test_a_cold_call_that_is_short_against_the_devices_clock_is_flagged(
+def test_a_cold_call_that_is_short_against_what_its_events_cost_is_flagged(
     now: FakeNow, queue: FakeQueue
 ) -> None:
-    seen = device_times.cold(Subject(queue.kernel(host=5e-6, device=2e-6)), queue, now, 0.02)
-    assert seen.warnings == ["calls are shorter than 20 steps of the device's clock"]
+    queue.event_overhead = 1.2e-6
+    seen = device_times.cold(Subject(queue.kernel(host=5e-6, device=23e-6)), queue, now, 0.02)
+    assert seen.warnings == [
+        "two events with nothing between them are 1.2 µs apart: over 5 % of this time, and in it"
+    ]
+    seen = device_times.cold(Subject(queue.kernel(host=5e-6, device=25e-6)), queue, now, 0.02)
+    assert seen.warnings == []
 
 
 def test_a_cold_call_that_the_host_hands_over_too_slowly_is_called_launch_bound(

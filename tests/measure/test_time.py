@@ -157,11 +157,9 @@ def cuda(now: FakeNow, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     queue = FakeQueue(now)
     made = SimpleNamespace(queue=queue, now=now, synchronizes=False, asked=[])
 
-    def clock(place: str, *, synchronizes: bool):
-        made.asked.append((place, synchronizes))
-        if synchronizes:
-            return FakeClock(now)
-        return EventClock(queue, now)
+    def clock(place: str, *, events: bool):
+        made.asked.append((place, events))
+        return EventClock(queue, now) if events else FakeClock(now)
 
     def synchronizes(place: str, call) -> bool:
         call()
@@ -230,11 +228,22 @@ def test_a_cuda_case_that_synchronizes_by_itself_is_marked_and_timed_by_the_host
         cuda.queue.synchronize()
 
     _, seen = instrument.Time(FakeClock(cuda.now)).observe(Subject(call), visit("cuda:0", case="a/b[cuda:0]"))
-    assert cuda.asked == [("cuda:0", True)]
+    assert cuda.asked == [("cuda:0", False)]
     assert seen[0].metric == "time"
     assert seen[0].conditions["synchronizes"] is True
     assert cuda.queue.sleeps == []
     assert not {"flush", "capture"} & set(cuda.queue.log)
+
+
+def test_a_cuda_case_that_gives_the_device_nothing_to_do_is_timed_by_the_host_and_says_so(
+    cuda: SimpleNamespace,
+) -> None:
+    subject = Subject(FakeCall(cuda.now, 3e-6))
+    _, seen = instrument.Time(FakeClock(cuda.now)).observe(subject, visit("cuda:0", case="a/b[cuda:0]"))
+    assert [one.metric for one in seen] == ["time", "first_call"]
+    assert seen[0].samples == pytest.approx([3e-6] * len(seen[0].samples))
+    assert seen[0].conditions["synchronizes"] is False
+    assert seen[0].warnings == ["the device has nothing to do for it: this is the host's time"]
 
 
 def test_a_cuda_case_that_waits_for_the_device_unnoticed_is_found_out_and_marked(
@@ -261,7 +270,7 @@ def test_a_slow_case_does_not_make_the_queue_of_the_next_one_sleep_longer(cuda: 
     for first in (True, False):
         time.observe(quick, visit("cuda:0", case="a/quick[cuda:0]", first=first))
     assert max(cuda.queue.sleeps) < 3e-3
-    assert cuda.asked == [("cuda:0", False)] * 2
+    assert cuda.asked == [("cuda:0", True)] * 2
 
 
 def test_the_first_call_is_made_without_garbage_collection_as_its_conditions_say(now: FakeNow) -> None:

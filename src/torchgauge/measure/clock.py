@@ -35,8 +35,12 @@ class Clock(Protocol):
 
     metric: str
     method: str
-    resolution: float
-    """Smallest step it can tell, in seconds."""
+
+    @property
+    def resolution(self) -> float:
+        """The smallest step it can tell, in seconds."""
+        ...
+
     now: NowNs
     """The host's clock, for budgets; in nanoseconds."""
 
@@ -97,7 +101,15 @@ class Event(Protocol):
 class Queue(Protocol):
     """What the event clock needs of a device."""
 
-    event_resolution: float
+    @property
+    def event_resolution(self) -> float:
+        """The smallest step between the times of two events, in seconds."""
+        ...
+
+    @property
+    def event_overhead(self) -> float:
+        """What two events are apart with nothing between them, in seconds."""
+        ...
 
     def event(self) -> Event:
         """Make an event that can be timed."""
@@ -159,12 +171,21 @@ class EventClock:
         self.method = "device-events-cache-flushed" if cold else "device-events"
         self._cold = cold
         self.now = now
-        self.resolution = queue.event_resolution
         self._queue = queue
         self._sleep = self.shortest_sleep
         self._factor = 2
         self._outlasted = 0
         self._submit: float | None = None
+
+    @property
+    def resolution(self) -> float:
+        """See `Clock`."""
+        return self._queue.event_resolution
+
+    @property
+    def overhead(self) -> float:
+        """What a block without any work takes, in seconds."""
+        return self._queue.event_overhead
 
     def time(self, block: Callable[[], None]) -> Block:
         """Time the block on the device; `submit` is how long the host took to hand it over."""

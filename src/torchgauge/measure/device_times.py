@@ -7,6 +7,7 @@ their data in the cache and their launches hidden, cold calls find no data, a gr
 from __future__ import annotations
 
 from collections.abc import Callable
+from statistics import median
 
 from torchgauge.measure.clock import Block, EventClock, NowNs, Queue
 from torchgauge.measure.instruments import Observation
@@ -18,7 +19,7 @@ SHARE = 0.25
 """Of a visit's time, for each of the two, on top of it."""
 LEAST_BLOCKS, MOST_BLOCKS = 3, 200
 WARM_UP = 2
-LEAST_STEPS = 20
+OVERHEAD_SHARE = 0.05
 
 
 def cold(subject: Subject, queue: Queue, now: NowNs, seconds: float) -> Observation:
@@ -32,8 +33,11 @@ def cold(subject: Subject, queue: Queue, now: NowNs, seconds: float) -> Observat
     blocks = _several(clock, lambda: subject.block(1), seconds)
     samples = [block.seconds for block in blocks]
     warnings = _starved(blocks)
-    if sorted(samples)[len(samples) // 2] < LEAST_STEPS * clock.resolution:
-        warnings.append(f"calls are shorter than {LEAST_STEPS} steps of the device's clock")
+    if clock.overhead > OVERHEAD_SHARE * median(samples):
+        warnings.append(
+            f"two events with nothing between them are {clock.overhead * 1e6:.1f} µs apart: "
+            "over 5 % of this time, and in it"
+        )
     return _observation(clock.metric, clock, samples, 1, warnings)
 
 

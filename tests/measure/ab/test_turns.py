@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes import FakeCall, FakeClock, FakeNow
-from torchgauge.measure.ab.channel import Blocks, Channel, Finish, Finished, Hello, Ready, Take
+from torchgauge.measure import clocks, device
+from torchgauge.measure.ab.channel import Blocks, ByHost, Channel, Finish, Finished, Hello, Ready, Take
 from torchgauge.measure.ab.channel import Visit as Asked
 from torchgauge.measure.ab.pair import (
     CASE_SECONDS,
@@ -21,8 +22,11 @@ from torchgauge.measure.ab.pair import (
     LONG_CASE_SECONDS,
     MOST_ROUNDS,
     UNEVEN,
+    NotTaken,
     Pair,
+    Solo,
     Taken,
+    alone,
     rounds,
     shared_loops,
 )
@@ -97,41 +101,117 @@ def test_rounds_by_the_length_of_a_block(block: float, count: int) -> None:
     assert rounds(block) == count
 
 
-def test_a_pair_alternates_the_sides_and_the_order_is_drawn() -> None:
-    """Both sides are played by threads; what they are asked for is written down as it comes."""
-    asked: list[str] = []
+class PlayedSide:
+    """A side that a thread plays; what it is asked for is written down as it comes."""
 
-    class Side:
-        def __init__(self, name: str) -> None:
-            ours, theirs = socket.socketpair()
-            self.name, self.channel, self._theirs = name, Channel(ours), Channel(theirs)
-            self.thread = threading.Thread(target=self._play)
-            self.thread.start()
+    def __init__(self, name: str, asked: list[str], method: str = "host-clock") -> None:
+        ours, theirs = socket.socketpair()
+        self.name, self.channel, self._theirs = name, Channel(ours), Channel(theirs)
+        self._asked, self._method = asked, method
+        self.thread = threading.Thread(target=self._play)
+        self.thread.start()
 
-        def _play(self) -> None:
-            self._theirs.send(Hello([], []))
-            self._theirs.receive(Asked, seconds=5)
-            self._theirs.send(Ready(400, 4e-3, "host-clock"))
-            while isinstance(order := self._theirs.receive(Take, Finish, seconds=5), Take):
-                asked.append(self.name)
-                self._theirs.send(Blocks([1e-5] * order.count))
-            self._theirs.send(Finished())
-            self._theirs.close()
+    def _play(self) -> None:
+        self._theirs.send(Hello([], []))
+        self._theirs.receive(Asked, seconds=5)
+        self._theirs.send(Ready(400, 4e-3, self._method))
+        while not isinstance(order := self._theirs.receive(Take, Finish, ByHost, seconds=5), Finish):
+            if isinstance(order, ByHost):
+                self._asked.append(f"{self.name} by host")
+                self._theirs.send(Ready(400, 4e-3, "host-clock-synchronized"))
+                continue
+            self._asked.append(self.name)
+            self._theirs.send(Blocks([1e-5] * order.count))
+        self._theirs.send(Finished())
+        self._theirs.close()
 
-        def send(self, message) -> None:
-            self.channel.send(message)
+    def send(self, message) -> None:
+        self.channel.send(message)
 
-        def receive(self, *kinds, more: float = 0.0):
-            return self.channel.receive(*kinds, seconds=5)
+    def receive(self, *kinds, more: float = 0.0):
+        return self.channel.receive(*kinds, seconds=5)
 
-    base, head = Side("A"), Side("B")
+
+def measured(base: PlayedSide, head: PlayedSide) -> Taken:
     taken = Pair(base, head, random.Random(3)).measure("a", None)
     for side in (base, head):
         side.thread.join()
         side.channel.close()
     assert isinstance(taken, Taken)
+    return taken
+
+
+def test_a_pair_alternates_the_sides_and_the_order_is_drawn() -> None:
+    asked: list[str] = []
+    taken = measured(PlayedSide("A", asked), PlayedSide("B", asked))
     orders = ["".join(asked[place : place + 4]) for place in range(0, len(asked), 4)]
     assert orders == [one.order for one in taken.rounds]
     assert set(orders) == {"ABBA", "BAAB"}
     assert len(taken.rounds) == rounds(4e-3)
     assert all(len(one.base) == len(one.head) == 2 for one in taken.rounds)
+
+
+@pytest.mark.parametrize(
+    ("base", "head", "told"),
+    [
+        ("device-events", "device-events", []),
+        ("device-events", "host-clock-synchronized", ["A by host"]),
+        ("host-clock-synchronized", "device-events", ["B by host"]),
+    ],
+)
+def test_where_one_side_is_timed_by_the_host_the_other_is_as_well(
+    base: str, head: str, told: list[str]
+) -> None:
+    asked: list[str] = []
+    taken = measured(PlayedSide("A", asked, base), PlayedSide("B", asked, head))
+    assert [one for one in asked if "host" in one] == told
+    assert asked[: len(told)] == told  # before any block
+    assert taken.method == ("host-clock-synchronized" if told else "device-events")
+
+
+@pytest.mark.parametrize(
+    ("before", "said", "outcome"),
+    [
+        ("host-clock-synchronized", "device-events", "host-clock-synchronized"),
+        ("device-events", "device-events", "device-events"),
+        ("device-events", "host-clock-synchronized", None),
+    ],
+)
+def test_a_side_alone_follows_the_clock_of_the_one_before_it_or_can_not(
+    before: str, said: str, outcome: str | None
+) -> None:
+    side = PlayedSide("B", [], said)
+    assert side.receive(Hello)
+    taken = alone(side, "a", None, Solo(400, before, [1e-5] * 4))
+    side.thread.join()
+    side.channel.close()
+    if outcome is None:
+        assert isinstance(taken, NotTaken)
+        assert "the host's clock times it" in taken.reason
+    else:
+        assert isinstance(taken, Solo)
+        assert (taken.method, len(taken.blocks)) == (outcome, 4)
+
+
+def test_a_side_that_is_to_be_timed_by_the_host_warms_up_by_it_and_stays_with_it(
+    ends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    side, conductor = ends
+    now = FakeNow()
+    by_events = FakeClock(now, metric="device_time")
+    by_host = FakeClock(now)
+    by_host.method = "host-clock-synchronized"
+    monkeypatch.setattr(clocks, "choose", lambda *_: clocks.Choice(by_events))
+    monkeypatch.setattr(device, "clock", lambda place, *, events: by_events if events else by_host)
+    turns = Turns(side, FakeClock(now))
+    look = Visit("a", "cuda:0", first=True, seconds=0.0)
+    for order in (ByHost(), Take(10, 1), Finish()):
+        conductor.send(order)
+    _, (seen,) = turns.observe(Subject(FakeCall(now, 20e-6)), look)
+    methods = [conductor.receive(Ready, Blocks, seconds=1) for _ in range(3)]
+    assert [one.method for one in methods[:2]] == ["fake", "host-clock-synchronized"]
+    assert (seen.metric, seen.method) == ("time", "host-clock-synchronized")
+    taken = len(by_events.blocks)
+    conductor.send(Finish())
+    turns.observe(Subject(FakeCall(now, 20e-6)), look)
+    assert len(by_events.blocks) == taken

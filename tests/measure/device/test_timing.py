@@ -12,20 +12,20 @@ from torchgauge.measure.clock import EventClock, HostClock
 
 
 def test_cpu_work_is_timed_by_the_host_without_synchronization() -> None:
-    clock = device.clock("cpu", synchronizes=False)
+    clock = device.clock("cpu", events=True)
     assert isinstance(clock, HostClock)
     assert clock.method == "host-clock"
 
 
 def test_cuda_work_is_timed_by_events_with_a_filled_queue() -> None:
-    assert isinstance(device.clock("cuda:1", synchronizes=False), EventClock)
+    assert isinstance(device.clock("cuda:1", events=True), EventClock)
 
 
-@pytest.mark.parametrize(("place", "synchronizes"), [("cuda:0", True), ("xpu:0", False), ("mps:0", False)])
-def test_a_case_that_synchronizes_and_a_device_without_a_sleep_are_timed_by_the_host(
-    place: str, synchronizes: bool
+@pytest.mark.parametrize(("place", "events"), [("cuda:0", False), ("xpu:0", True), ("mps:0", True)])
+def test_the_host_times_a_device_where_no_events_are_wished_for_or_it_has_no_sleep(
+    place: str, events: bool
 ) -> None:
-    clock = device.clock(place, synchronizes=synchronizes)
+    clock = device.clock(place, events=events)
     assert isinstance(clock, HostClock)
     assert clock.method == "host-clock-synchronized"
 
@@ -33,7 +33,7 @@ def test_a_case_that_synchronizes_and_a_device_without_a_sleep_are_timed_by_the_
 def test_the_host_clock_on_a_device_synchronizes_that_device(monkeypatch: pytest.MonkeyPatch) -> None:
     waited = []
     monkeypatch.setattr(torch.cuda, "synchronize", waited.append)
-    device.clock("cuda:1", synchronizes=True).time(lambda: waited.append("call"))
+    device.clock("cuda:1", events=False).time(lambda: waited.append("call"))
     assert waited == ["cuda:1", "call", "cuda:1"]
 
 

@@ -1,8 +1,8 @@
 """What a conductor and a side say to each other: JSON lines over a socket, each a message of its own type.
 
 A conversation: the side says Hello. The conductor asks for a Visit; the side answers Ready once the call
-is warm, gives Blocks for each Take, and after Finish says Finished. Instead of any answer it may say
-Failed or Skipped, which end the visit.
+is warm, and again after ByHost, gives Blocks for each Take, and after Finish says Finished. Instead of any
+answer it may say Failed or Skipped, which end the visit.
 """
 
 from __future__ import annotations
@@ -41,6 +41,10 @@ class Ready(Struct, frozen=True, tag=True):
     loops: int
     seconds: float
     method: str
+
+
+class ByHost(Struct, frozen=True, tag=True):
+    """The other side is timed by the host's clock, so this one is to be as well: warm the call by it."""
 
 
 class Take(Struct, frozen=True, tag=True):

@@ -18,7 +18,7 @@ from torchgauge.errors import TorchgaugeError
 from torchgauge.measure import threads
 from torchgauge.measure.ab.channel import CANARY, Hello
 from torchgauge.measure.ab.isolation import ISOLATIONS, Outcome
-from torchgauge.measure.ab.pair import NotTaken, Taken, merged, pair
+from torchgauge.measure.ab.pair import HOST, NotTaken, Taken, merged, pair
 from torchgauge.measure.ab.process import SideError, SideProcess
 from torchgauge.measure.sides import Side
 from torchgauge.record.ab import AbFailure, AbSkip, PairLine
@@ -223,7 +223,7 @@ class Conductor:
         line = PairLine(
             pair=number,
             case=self._cases[key],
-            metric="time" if self._cases[key].device == "cpu" else "device_time",
+            metric="time" if taken.method.startswith(HOST) else "device_time",
             method=taken.method,
             loops=taken.loops,
             rounds=taken.rounds,

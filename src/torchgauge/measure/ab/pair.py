@@ -15,6 +15,7 @@ from typing import Literal, cast
 
 from torchgauge.measure.ab.channel import (
     Blocks,
+    ByHost,
     Finish,
     Finished,
     Hello,
@@ -33,6 +34,8 @@ MOST_ROUNDS, FEW_ROUNDS, LEAST_ROUNDS = 24, 12, 2
 CASE_SECONDS, LONG_CASE_SECONDS = 0.25, 1.0
 """What one pair gives a case, in timed blocks of both sides; and what it may take until it has had
 `FEW_ROUNDS`, where calls are long."""
+HOST = "host-clock"
+"""How the methods of the host's clocks begin (`measure.clock`)."""
 UNEVEN = 4
 """The most that the loops of one side may be of those that the other would choose."""
 
@@ -107,6 +110,7 @@ class Pair:
                     side.send(Finish())
                     side.receive(Finished, Skipped)
             return not_taken(*(said.reason if isinstance(said, Skipped) else None for said in (one, other)))
+        one, other = _by_one_clock(base, one, other.method), _by_one_clock(head, other, one.method)
         loops = before.loops if before else shared_loops(one.loops, other.loops)
         longest = max(said.seconds / said.loops for said in (one, other)) * loops
         taken = [self._round(loops, longest) for _ in range(rounds(longest))]
@@ -160,6 +164,14 @@ def pair(start: Callable[[str], SideProcess], chance: random.Random) -> Iterator
             process.end(at_once=at_once)
 
 
+def _by_one_clock(side: SideProcess, said: Ready, method: str) -> Ready:
+    """Have a side timed by the host's clock where the other is: a device's time is no match for it."""
+    if said.method == method or said.method.startswith(HOST):
+        return said
+    side.send(ByHost())
+    return side.receive(Ready)
+
+
 def shared_loops(base: int, head: int) -> int:
     """Choose the calls of a block, the same for both sides: what the loop costs then falls on both alike."""
     return max(1, min(max(base, head), UNEVEN * min(base, head)))
@@ -188,6 +200,10 @@ def alone(process: SideProcess, case: str, following: str | None, like: Solo | N
     said = cast(Ready | Skipped, process.receive(Ready, Skipped))
     if isinstance(said, Skipped):
         return NotTaken("", said.reason)
+    if like is not None and (said := _by_one_clock(process, said, like.method)).method != like.method:
+        process.send(Finish())
+        process.receive(Finished)
+        return NotTaken("", "the host's clock times it, and the other side the device's events")
     loops = said.loops if like is None else min(like.loops, UNEVEN * said.loops)
     block = said.seconds / said.loops * loops
     count = 2 * rounds(block) if like is None else len(like.blocks)

@@ -5,11 +5,10 @@ Between two turns it waits for the conductor's word, idle, so that the other sid
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from torchgauge.measure import device
-from torchgauge.measure.ab.channel import Blocks, Channel, Finish, Ready, Take
+from torchgauge.measure import clocks, device
+from torchgauge.measure.ab.channel import Blocks, ByHost, Channel, Finish, Ready, Take
 from torchgauge.measure.clock import Clock, HostClock
 from torchgauge.measure.conditions import poor
 from torchgauge.measure.instruments import Observation, Visit
@@ -36,14 +35,16 @@ class Turns:
     def observe(self, subject: Subject, visit: Visit) -> tuple[Any, list[Observation]]:
         """Make the first call, warm up, and time blocks until the conductor has enough."""
         result = kept(subject, subject.call()())
-        clock = self._clock(visit, subject.call)
+        clock = self._clock(visit, subject)
         taken: list[float] = []
         with garbage_collection_off():
-            loops = calibrate(subject, clock, target=BLOCK_SECONDS)
-            took = min(clock.time(subject.block(loops)).seconds for _ in range(WARM_UP))
+            loops, took = self._warm(subject, clock)
             before = self._telemetry.snapshot(visit.device)
-            self._channel.send(Ready(loops, took, clock.method))
-            while isinstance(order := self._channel.receive(Take, Finish), Take):
+            while isinstance(order := self._channel.receive(Take, Finish, ByHost), Take | ByHost):
+                if isinstance(order, ByHost):
+                    clock = self._clocks[visit.case_id] = device.clock(visit.device, events=False)
+                    loops, took = self._warm(subject, clock)
+                    continue
                 loops = order.loops
                 seconds = [clock.time(subject.block(loops)).seconds / loops for _ in range(order.count)]
                 taken += seconds
@@ -53,10 +54,14 @@ class Turns:
         seen.conditions["poor"] = poor(before, after, in_turns=True)
         return result(), [seen]
 
-    def _clock(self, visit: Visit, call: Callable[[], Callable[[], object]]) -> Clock:
-        if visit.device == "cpu":
-            return self._host
+    def _warm(self, subject: Subject, clock: Clock) -> tuple[int, float]:
+        """Find how many calls make a block, run a few, and tell the conductor; give that and the seconds."""
+        loops = calibrate(subject, clock, target=BLOCK_SECONDS)
+        took = min(clock.time(subject.block(loops)).seconds for _ in range(WARM_UP))
+        self._channel.send(Ready(loops, took, clock.method))
+        return loops, took
+
+    def _clock(self, visit: Visit, subject: Subject) -> Clock:
         if visit.case_id not in self._clocks:
-            waits = device.synchronizes(visit.device, call())
-            self._clocks[visit.case_id] = device.clock(visit.device, synchronizes=waits)
+            self._clocks[visit.case_id] = clocks.choose(subject, visit.device, self._host).clock
         return self._clocks[visit.case_id]

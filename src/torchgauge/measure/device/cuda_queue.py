@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import warnings
 from collections.abc import Callable
+from itertools import pairwise
+from statistics import median
 
 import torch
 
@@ -12,6 +15,10 @@ from torchgauge.errors import TorchgaugeError
 from torchgauge.measure.clock import Event, Queue
 from torchgauge.measure.device.support import first_line
 from torchgauge.measure.reasons import Unknown
+
+PAIRS = 64
+DOCUMENTED = 0.5e-6
+"""The resolution that cudaEventElapsedTime is documented with, in seconds; recent cards have a finer one."""
 
 
 @functools.cache
@@ -23,12 +30,19 @@ def queue(device: str) -> Queue:
 class _CudaQueue(Queue):
     """The current CUDA stream of a device."""
 
-    event_resolution = 0.5e-6  # cudaEventElapsedTime's documented resolution
-
     def __init__(self, device: str) -> None:
         self._device = torch.device(device)
+        self._known: tuple[float, float] | None = None
         self._cycles_per_second: float | None = None
         self._flushed: torch.Tensor | None = None
+
+    @property
+    def event_resolution(self) -> float:
+        return self._facts()[0]
+
+    @property
+    def event_overhead(self) -> float:
+        return self._facts()[1]
 
     def event(self) -> Event:
         made: Event = torch.cuda.Event(enable_timing=True)
@@ -72,21 +86,44 @@ class _CudaQueue(Queue):
         before = torch.cuda.current_stream(self._device)
         side = torch.cuda.Stream(self._device)
         graph = torch.cuda.CUDAGraph()
+        run = _Noted(block)  # a capture whose block fails ends badly, too, and that is raised on top
         try:
             side.wait_stream(before)
             with torch.cuda.stream(side):
-                block()
+                run()
             self.synchronize()
-            with torch.cuda.graph(graph, stream=side):
-                block()
+            with warnings.catch_warnings():
+                # said of a capture that failed, too
+                warnings.filterwarnings("ignore", message="The CUDA Graph is empty")
+                with torch.cuda.graph(graph, stream=side):
+                    run()
         except Exception as error:
-            why = first_line(error)
+            why = first_line(run.error or error)
             del graph
             torch.cuda.set_stream(before)
             self._recover(side)
             raise Unknown(why) from None
         replay: Callable[[], None] = graph.replay
         return replay
+
+    def _facts(self) -> tuple[float, float]:
+        """Find out the events' step and what two of them are apart with nothing between, in seconds.
+
+        All pairs lie behind one sleep, so that the device passes them without a gap.
+        """
+        if self._known is None:
+            pairs = [(self.event(), self.event()) for _ in range(PAIRS)]
+            for wanted in (pairs[:1], pairs):  # the first one loads what it needs
+                self.synchronize()
+                self.sleep(1e-3)
+                for begin, end in wanted:
+                    begin.record()
+                    end.record()
+                self.synchronize()
+            apart = sorted(begin.elapsed_time(end) * 1e-3 for begin, end in pairs)
+            steps = [second - first for first, second in pairwise(apart) if second - first > 1e-9]
+            self._known = min([DOCUMENTED, *steps]), median(apart)
+        return self._known
 
     def _recover(self, side: torch.cuda.Stream) -> None:
         """Capture one random number: a capture that failed can leave torch's generator as if it still
@@ -108,3 +145,19 @@ class _CudaQueue(Queue):
             raise TorchgaugeError(
                 f"a CUDA graph that could not be captured left {self._device} unusable: {first_line(error)}"
             ) from None
+
+
+class _Noted:
+    """A block that keeps what it raised."""
+
+    error: Exception | None = None
+
+    def __init__(self, block: Callable[[], None]) -> None:
+        self._block = block
+
+    def __call__(self) -> None:
+        try:
+            self._block()
+        except Exception as error:
+            self.error = error
+            raise

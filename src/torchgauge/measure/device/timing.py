@@ -12,13 +12,9 @@ from torchgauge.measure.device.cuda_queue import queue
 from torchgauge.measure.device.work import synchronizer
 
 
-def clock(device: str, *, synchronizes: bool) -> Clock:
-    """Choose the clock: the host's for a CPU, events for CUDA.
-
-    A case that synchronizes by itself would only wait for the sleep that fills the queue, so it is
-    timed by the host's clock; so is a device without a sleep kernel.
-    """
-    if device.startswith("cuda") and not synchronizes:
+def clock(device: str, *, events: bool) -> Clock:
+    """Make a clock: the host's, or the device's events where they are wished for and there are any."""
+    if events and device.startswith("cuda"):
         return EventClock(queue(device))
     return HostClock(synchronizer(device))
 

@@ -27,7 +27,7 @@ def workloads(devices: Sequence[str]) -> list[Workload]:
     made = [Workload("python", Subject(loop), HostClock())]
     for name in devices:
         size = "cpu" if name == "cpu" else "other"
-        clock = device.clock(name, synchronizes=False)
+        clock = device.clock(name, events=True)
         label = "" if len(devices) == 1 else f" {name}"
         a, b = (torch.rand(SIDES[size], SIDES[size], device=name) for _ in range(2))
         source = torch.rand(COPIED[size] // 4, device=name)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from torchgauge.measure import device, device_times
+from torchgauge.measure import clocks, device, device_times
 from torchgauge.measure.clock import Clock, EventClock, HostClock
 from torchgauge.measure.instruments import Observation, Visit
 from torchgauge.measure.pace import Pace, probe
@@ -31,8 +31,7 @@ EMPTY_LOOP_SHARE = 0.05
 class _Known:
     """What the visits to a case have in common."""
 
-    clock: Clock
-    synchronizes: bool
+    choice: clocks.Choice
     loops: int = 1
     left_out: dict[str, str] = field(default_factory=dict)
     """Further metrics that can't be taken, with a sentence each that says why."""
@@ -54,7 +53,7 @@ class Time:
         """Time the subject for about `visit.seconds`; the result is the first call's."""
         result, first_call = self._first_call(subject, visit)
         known = self._know(subject, visit)
-        clock = known.clock
+        clock = known.choice.clock
         seen = watched(
             lambda: sample(subject, clock, visit.seconds, known.loops, _pace(clock, visit), visit.patience),
             lambda: self._telemetry.snapshot(visit.device),
@@ -70,7 +69,7 @@ class Time:
             "empty_loop_seconds": self._empty_loop,
             "clock_resolution_seconds": clock.resolution,
             "garbage_collection": False,
-            "synchronizes": known.synchronizes or clock.waits,
+            "synchronizes": known.choice.synchronizes or clock.waits,
         }
         observations = [
             Observation(
@@ -80,7 +79,7 @@ class Time:
                 samples.blocks,
                 samples.loops,
                 conditions,
-                self._warnings(samples, clock) + seen.warnings,
+                self._warnings(samples, known.choice) + seen.warnings,
                 paces=samples.paces,
             )
         ]
@@ -114,9 +113,7 @@ class Time:
             self._devices.add(visit.device)
             self._telemetry.add(open_cards([visit.device], device.describe)[0])
         if visit.case_id not in self._known:
-            waits = device.synchronizes(visit.device, subject.call())
-            clock = self._host if visit.device == "cpu" else device.clock(visit.device, synchronizes=waits)
-            self._known[visit.case_id] = _Known(clock, waits)
+            self._known[visit.case_id] = _Known(clocks.choose(subject, visit.device, self._host))
         return self._known[visit.case_id]
 
     def _further(self, subject: Subject, visit: Visit, known: _Known) -> tuple[list[Observation], list[str]]:
@@ -135,8 +132,9 @@ class Time:
                     known.left_out[metric] = f"{metric} is left out: {error}"
         return found, list(known.left_out.values())
 
-    def _warnings(self, samples: Samples, clock: Clock) -> list[str]:
-        found = []
+    def _warnings(self, samples: Samples, choice: clocks.Choice) -> list[str]:
+        clock = choice.clock
+        found = ["the device has nothing to do for it: this is the host's time"] if choice.idle else []
         fastest = min(samples.blocks)
         if clock.metric == "time" and self._empty_loop > EMPTY_LOOP_SHARE * fastest:
             found.append(f"the empty loop ({self._empty_loop * 1e9:.0f} ns a call) is over 5 % of this time")
