@@ -10,7 +10,7 @@ STANDARD = pytest.mark.gauge(budget="standard")
 THOROUGH = pytest.mark.gauge(budget="thorough")
 LARGE = pytest.mark.gauge(devices=["accelerator"], budget="standard")
 SIZES = [6, pytest.param(2**10, marks=THOROUGH), 2**20, pytest.param(2**26, marks=LARGE)]
-# what torch says of its own constructors on CUDA; they are measured because the tutorial has them
+# what torch says of these constructors on CUDA, which are measured because the tutorial has them
 no_longer_recommended = pytest.mark.filterwarnings("ignore:The torch.cuda:UserWarning")
 LIST_SIZES = [6, pytest.param(2**10, marks=STANDARD), pytest.param(2**20, marks=THOROUGH)]
 

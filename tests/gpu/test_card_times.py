@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import partial
 from statistics import median
 
@@ -148,3 +149,33 @@ def test_why_a_step_can_not_be_captured_is_what_the_optimizer_says() -> None:
     optimizer.step()
     with pytest.raises(Unknown, match="capturable"):
         device.queue(DEVICE).capture(lambda: optimizer.step() and None)
+
+
+def test_the_memory_of_captures_that_fail_comes_back() -> None:
+    queue = device.queue(DEVICE)
+    x = random(100)
+    torch.cuda.empty_cache()
+    before = torch.cuda.mem_get_info(DEVICE)[0]
+    for _ in range(4):
+        with pytest.raises(Unknown):
+            queue.capture(lambda: (torch.empty(2**28, device=DEVICE), x.cpu()))
+    torch.cuda.empty_cache()
+    assert before - torch.cuda.mem_get_info(DEVICE)[0] < 2**29  # of 4 GiB
+
+
+def test_a_step_that_could_not_be_captured_trains_on_as_before() -> None:
+    net = torch.nn.Linear(10, 1).to(DEVICE)
+    optimizer = torch.optim.Adam(net.parameters())
+    x = random(32, 10)
+
+    def step() -> None:
+        net(x).sum().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    step()
+    with pytest.raises(Unknown):
+        device.queue(DEVICE).capture(step)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        step()

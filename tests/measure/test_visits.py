@@ -75,6 +75,22 @@ def test_a_case_that_is_known_well_enough_after_three_rounds_is_left_alone(fake_
     assert {line.conditions.get("stop") for line in run.measurements if line.round == 2} == {"interval"}
 
 
+def test_the_warning_filters_that_a_benchmark_is_marked_with_apply_to_it_alone(fake_run: FakeRun) -> None:
+    head = "import warnings\n\ndef warn():\n    warnings.warn('the old way', UserWarning)\n"
+
+    def bench_strict(gauge):  # here a warning is an error
+        gauge(warn)  # noqa: F821
+
+    @pytest.mark.filterwarnings("ignore:the old way")
+    def bench_lenient(gauge):
+        gauge(warn)  # noqa: F821
+
+    fake_run.bench(bench_strict, bench_lenient, head=head)
+    fake_run(rounds=2)
+    assert [(line.case.name, line.message) for line in fake_run.run.failures] == [("strict", "the old way")]
+    assert [line.case.name for line in fake_run.run.measurements] == ["lenient"] * 2
+
+
 def test_each_visit_has_its_device_as_the_current_one(
     fake_run: FakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:

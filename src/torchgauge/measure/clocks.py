@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torchgauge.measure import device
 from torchgauge.measure.clock import Block, Clock, EventClock
-from torchgauge.measure.subject import Subject
+from torchgauge.measure.subject import Subject, nothing
 
 MOST_CALLS, LEAST_WORK = 64, 200e-9
 """A device has work to do for a call if up to so many keep it busy for more than this each, and once more.
@@ -55,9 +55,11 @@ def _is_idle(clock: EventClock, subject: Subject) -> bool:
     if one is None or one.seconds > MOST_CALLS * LEAST_WORK:
         return False
     # so many that handing them over takes less than the sleep before them
-    calls = min(MOST_CALLS, int(0.5 * clock.shortest_sleep / (one.submit or 1e-9)))
-    seen = _fed(clock, subject, calls) if calls > 1 else one
-    return seen is not None and seen.seconds - clock.overhead < (max(calls, 1) + 1) * LEAST_WORK
+    calls = max(1, min(MOST_CALLS, int(0.5 * clock.shortest_sleep / (one.submit or 1e-9))))
+    seen, empty = _fed(clock, subject, calls), _fed(clock, Subject(nothing), calls)
+    if seen is None or empty is None:
+        return False
+    return seen.seconds - empty.seconds < (calls + 1) * LEAST_WORK
 
 
 def _fed(clock: EventClock, subject: Subject, calls: int) -> Block | None:

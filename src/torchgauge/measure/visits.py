@@ -7,16 +7,19 @@ pytest once, when its last visit is over.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import sys
 import time
-from collections.abc import Callable, Generator
+import warnings
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from _pytest.config import parse_warning_filter
 from _pytest.runner import runtestprotocol
 
 from torchgauge.measure import device, reports, settings
@@ -130,7 +133,7 @@ class Visits:
         self._tidy()
         if not self._times:  # counts that depend on values are to repeat
             settings.seed()
-        with device.current(case.device):
+        with device.current(case.device), _warnings(item):
             seen = runtestprotocol(item, nextitem=following, log=False)
         if os.getpid() != self._pid:  # a benchmark forked, and this is the copy
             os._exit(0)
@@ -238,3 +241,16 @@ class Visits:
     def _open_book(self) -> Book:
         assert self._book is not None
         return self._book
+
+
+@contextlib.contextmanager
+def _warnings(item: pytest.Item) -> Iterator[None]:
+    """Apply the item's `filterwarnings` marks, as pytest does; nothing is recorded, which would take time."""
+    filters = [text for mark in item.iter_markers("filterwarnings") for text in mark.args]
+    if not filters:
+        yield
+        return
+    with warnings.catch_warnings():
+        for text in filters:
+            warnings.filterwarnings(*parse_warning_filter(text, escape=False))
+        yield

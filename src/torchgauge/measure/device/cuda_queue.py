@@ -7,7 +7,7 @@ import functools
 import warnings
 from collections.abc import Callable
 from itertools import pairwise
-from statistics import median
+from typing import Any
 
 import torch
 
@@ -17,6 +17,8 @@ from torchgauge.measure.device.support import first_line
 from torchgauge.measure.reasons import Unknown
 
 PAIRS = 64
+SLEEPS = (1e-3, 1e-3, 4e-3, 16e-3)
+"""Of the device while the host hands over the pairs; the first time loads what it needs."""
 DOCUMENTED = 0.5e-6
 """The resolution that cudaEventElapsedTime is documented with, in seconds; recent cards have a finer one."""
 
@@ -86,23 +88,26 @@ class _CudaQueue(Queue):
         before = torch.cuda.current_stream(self._device)
         side = torch.cuda.Stream(self._device)
         graph = torch.cuda.CUDAGraph()
-        run = _Noted(block)  # a capture whose block fails ends badly, too, and that is raised on top
+        pool = torch.cuda.graph_pool_handle()
+        run = _Noted(block)
+        why = None
         try:
             side.wait_stream(before)
-            with torch.cuda.stream(side):
-                run()
-            self.synchronize()
             with warnings.catch_warnings():
-                # said of a capture that failed, too
-                warnings.filterwarnings("ignore", message="The CUDA Graph is empty")
-                with torch.cuda.graph(graph, stream=side):
+                warnings.simplefilter("ignore")  # of other streams, and of a capture that ends badly
+                with torch.cuda.stream(side):
+                    run()
+                self.synchronize()
+                with torch.cuda.graph(graph, pool=pool, stream=side):
                     run()
         except Exception as error:
-            why = first_line(run.error or error)
+            why = run.why or first_line(error)
+        if why is not None:
             del graph
             torch.cuda.set_stream(before)
+            self._give_back(pool)
             self._recover(side)
-            raise Unknown(why) from None
+            raise Unknown(why)
         replay: Callable[[], None] = graph.replay
         return replay
 
@@ -112,18 +117,32 @@ class _CudaQueue(Queue):
         All pairs lie behind one sleep, so that the device passes them without a gap.
         """
         if self._known is None:
-            pairs = [(self.event(), self.event()) for _ in range(PAIRS)]
-            for wanted in (pairs[:1], pairs):  # the first one loads what it needs
+            for sleep in SLEEPS:
+                pairs = [(self.event(), self.event()) for _ in range(PAIRS)]
                 self.synchronize()
-                self.sleep(1e-3)
-                for begin, end in wanted:
+                self.sleep(sleep)
+                for begin, end in pairs:
                     begin.record()
                     end.record()
+                starved = pairs[0][0].query()
                 self.synchronize()
+                if not starved:
+                    break
             apart = sorted(begin.elapsed_time(end) * 1e-3 for begin, end in pairs)
             steps = [second - first for first, second in pairwise(apart) if second - first > 1e-9]
-            self._known = min([DOCUMENTED, *steps]), median(apart)
+            self._known = min([DOCUMENTED, *steps]), apart[len(apart) // 4]
         return self._known
+
+    def _give_back(self, pool: Any) -> None:
+        """Have the allocator end what a failed capture left it in. Else it keeps the capture's memory, and
+        all that is freed from then on, until the process ends (pytorch#180395, pytorch#190348).
+
+        torch has no public function for it, and one that is mended does so itself and refuses this.
+        """
+        for name in ("_cuda_endAllocateToPool", "_cuda_endAllocateCurrentStreamToPool", "_cuda_releasePool"):
+            with contextlib.suppress(Exception):
+                getattr(torch._C, name)(self._device.index or 0, pool)
+        torch.cuda.empty_cache()
 
     def _recover(self, side: torch.cuda.Stream) -> None:
         """Capture one random number: a capture that failed can leave torch's generator as if it still
@@ -148,9 +167,13 @@ class _CudaQueue(Queue):
 
 
 class _Noted:
-    """A block that keeps what it raised."""
+    """A block that notes what it raised: ending its capture then raises something else on top.
 
-    error: Exception | None = None
+    Only the words are kept. The error would keep alive what the call had made, such as an autograd graph
+    on the capture's stream, which the next call would go on with.
+    """
+
+    why: str | None = None
 
     def __init__(self, block: Callable[[], None]) -> None:
         self._block = block
@@ -159,5 +182,5 @@ class _Noted:
         try:
             self._block()
         except Exception as error:
-            self.error = error
+            self.why = first_line(error)
             raise
