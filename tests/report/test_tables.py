@@ -7,7 +7,7 @@ import pytest
 
 import synthetic
 from torchgauge.analysis.frame import summaries
-from torchgauge.report.tables import Notes, first_calls, tables, usually
+from torchgauge.report.tables import OTHERS, Notes, first_calls, tables, usually
 
 
 def laid_out(cases, **options):
@@ -99,11 +99,33 @@ def test_a_failed_case_stands_in_the_table_of_those_that_were_measured():
     assert [cells[0].value for _, cells in table.rows][1] == "failed"
 
 
-def test_first_calls_and_submissions_have_tables_of_their_own():
+def test_first_calls_and_the_times_beside_the_leading_one_have_tables_of_their_own():
     run = synthetic.run(cases=[(synthetic.case("g", "b", "cuda:0"), 1e-5, {})], failures=[])
     found = tables(summaries([run]), {run.id: "A"}, Notes())
-    assert [table.metric for table in found] == ["device_time", "submit_time"]
+    assert [table.columns for table in found] == [("device time",), ("submission time",)]
+    assert [table.measured for table in found] == ["device time, median, device-events", OTHERS]
     assert [table.metric for table in first_calls(summaries([run]), {run.id: "A"}, Notes())] == ["first_call"]
+
+
+def test_the_times_beside_the_leading_one_are_columns_of_one_table_and_none_hides_another():
+    cases = [(synthetic.case("g", "b", "cuda:0", n=n, how=how), 1e-5, {}) for n in (1, 2) for how in "xy"]
+    run = synthetic.run(cases=cases, failures=[])
+    made = [
+        msgspec.structs.replace(line, metric=metric, method=method)
+        for line in run.measurements
+        if line.metric == "device_time"
+        for metric, method in (
+            ("device_time_cold", "device-events-cache-flushed"), ("graph_time", "cuda-graph-replay"),
+        )
+        if metric == "graph_time" or line.case.params["how"] == "x"  # y has no cold time
+    ]  # fmt: skip
+    frame = summaries([dataclasses.replace(run, measurements=[*run.measurements, *made])])
+    leads, others = tables(frame, {run.id: "A"}, Notes())
+    assert leads.columns == ("x", "y")
+    assert others.columns == ("device time with a cold cache", "time of a graph's replay", "submission time")
+    assert len(others.rows) == 4
+    assert sum(cell is not None for _, cells in others.rows for cell in cells) == 2 + 4 + 4
+    assert usually([leads, others, others]) == "device time, median, device-events"
 
 
 def test_several_devices_and_runs_stand_side_by_side():

@@ -34,7 +34,8 @@ from torchgauge.report.roofline import rooflines
 from torchgauge.report.sections import sections
 from torchgauge.report.strips import blocks, strips
 from torchgauge.report.svg import IDENT, Panel
-from torchgauge.report.tables import Notes, first_calls, tables, timed, usually
+from torchgauge.report.tables import OTHERS, Notes, first_calls, tables, timed, usually
+from torchgauge.report.text import plain
 
 
 def render(runs: Sequence[Run], laid: Laid | None = None, folder: Path | None = None) -> str:
@@ -58,12 +59,13 @@ def render(runs: Sequence[Run], laid: Laid | None = None, folder: Path | None = 
     # the page is drawn from the same parts that the tables are laid out from
     parts = benchmarks(timed(frame[frame["metric"] != "first_call"]))
     samples = blocks(runs)
-    drawn = [
-        []
-        if of == "submit_time"
-        else [plot for plot in (over_size(rows, names), strips(rows, samples, names)) if plot]
-        for (_, _, of), rows in parts.items()
-    ]
+    drawn = {
+        (plain(group, 60), plain(name, 80)): [
+            plot for plot in (over_size(rows, names), strips(rows, samples, names)) if plot
+        ]
+        for (group, name, of), rows in parts.items()
+        if not of
+    }
     memory = benchmarks(frame[frame["instrument"] == "memory"])
     comparisons = {
         "inplace": bars.in_place(parts | memory, names),
@@ -75,9 +77,12 @@ def render(runs: Sequence[Run], laid: Laid | None = None, folder: Path | None = 
         {
             "name": group,
             "comparisons": comparisons.get(group, []),
-            "tables": list(members),
+            "tables": [
+                (table, [] if table.measured == OTHERS else drawn[table.group, table.name])
+                for table in members
+            ],
         }
-        for group, members in groupby(zip(laid_out, drawn, strict=True), key=lambda pair: pair[0].group)
+        for group, members in groupby(laid_out, key=lambda table: table.group)
     ]
     made = environment()
     script = made.get_template("page.js").render()

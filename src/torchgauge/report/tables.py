@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -31,6 +31,9 @@ from torchgauge.report.text import label, merge, percent, plain, shape
 from torchgauge.units import format_quantity
 
 MOST_COLUMNS = 6
+
+OTHERS = "other times, medians"
+"""What a table says of its values that has the times beside the leading one, a column each."""
 
 FORM_NAMES = ("form", "mode", "variant")
 """Parameters that go on the columns before any other."""
@@ -88,16 +91,26 @@ class Notes:
 
 
 def tables(frame: pd.DataFrame, run_labels: Mapping[str, str], notes: Notes) -> list[Table]:
-    """Lay out all metrics but `first_call`; the cells' footnotes go to `notes`.
+    """Lay out all times but `first_call`, of each benchmark what leads and then its other times in one table.
 
     Args:
         frame: `analysis.frame.summaries`.
         run_labels: a short name for each run id; used where there are several.
-        notes: the footnotes of the whole report.
+        notes: the footnotes of the whole report; those of the cells are added.
 
     """
-    chosen = benchmarks(timed(frame[frame["metric"] != "first_call"]))
-    return [_table(rows, run_labels, notes) for rows in chosen.values()]
+    leading: dict[tuple[str, str], list[Row]] = {}
+    others: dict[tuple[str, str], list[Row]] = {}
+    for (group, name, metric), rows in benchmarks(timed(frame[frame["metric"] != "first_call"])).items():
+        (others if metric else leading).setdefault((group, name), []).extend(rows)
+    found = []
+    for key in dict.fromkeys([*leading, *others]):
+        if key in leading:
+            found.append(_table(leading[key], run_labels, notes))
+        if key in others:
+            other = _table(others[key], run_labels, notes, [("", "metric")])
+            found.append(replace(other, measured=OTHERS))
+    return found
 
 
 def timed(frame: pd.DataFrame) -> pd.DataFrame:
@@ -115,7 +128,7 @@ def metrics_table(frame: pd.DataFrame, run_labels: Mapping[str, str], notes: Not
 
 def usually(laid_out: Sequence[Table]) -> str:
     """Give what the values of most tables are, so that it need not stand over each; "" without tables."""
-    seen = Counter(table.measured for table in laid_out)
+    seen = Counter(table.measured for table in laid_out if table.measured != OTHERS)
     return seen.most_common(1)[0][0] if seen else ""
 
 
@@ -132,8 +145,11 @@ def _table(
         dimensions = varying(rows)
         columns = _choose_columns(rows, dimensions)
     else:  # rows of one metric are told apart by the rest
-        metric = rows[0]["metric"]
-        dimensions = [*columns, *varying([row for row in rows if row["metric"] == metric])]
+        by_metric: dict[Any, list[Row]] = {}
+        for row in rows:
+            by_metric.setdefault(row["metric"], []).append(row)
+        rest = dict.fromkeys(d for some in by_metric.values() for d in varying(some))
+        dimensions = [*columns, *rest]
     inner = [d for d in dimensions if d not in columns]
     inner.sort(key=lambda d: (is_size(rows, d), d == ("", "dtype"), len({get(row, d) for row in rows})))
     rate = rate_of(rows)
