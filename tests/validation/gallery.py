@@ -18,7 +18,7 @@ from torchgauge.record import read
 from torchgauge.report import html
 
 ROOT = Path(__file__).resolve().parents[2]
-PICTURES = {
+CPU = {
     "answers": "#answers",
     "roofline": "#roofline figure",
     "matmul-square": "article:has(svg[aria-label*='matmul/square'])",
@@ -27,20 +27,27 @@ PICTURES = {
     "training-step": "figure:has(svg[aria-label^='Parts of the training step'])",
     "dtypes": "#dtypes",
 }
-"""Of each picture the element that it shows."""
+CARD = {
+    "crossover": "#crossover",
+    "other-times": "article:has([aria-label^='matmul/square, other times'])",
+}
+"""Of each picture the element that it shows, of a page of the runs without a card, or of those with one."""
 
 
 def main() -> int:
     """Write the pictures."""
     runs = [read(path) for path in sorted((ROOT / "results" / "reference").glob("*.jsonl"))]
     with tempfile.TemporaryDirectory() as folder, chromium.browser() as page:
-        path = Path(folder) / "page.html"
-        path.write_text(html.render(runs))
-        page.open(path, width=900)
-        for name, selector in PICTURES.items():
-            target = ROOT / "docs" / "images" / f"gallery-{name}.png"
-            page.picture(target, selector, margin=8, tallest=900)
-            print(target.relative_to(ROOT), target.stat().st_size)
+        for card, pictures, tallest in ((False, CPU, 900), (True, CARD, 655)):
+            path = Path(folder) / "page.html"
+            path.write_text(
+                html.render([run for run in runs if bool(run.header.environment.accelerators) == card])
+            )
+            page.open(path, width=900)
+            for name, selector in pictures.items():
+                target = ROOT / "docs" / "images" / f"gallery-{name}.png"
+                page.picture(target, selector, margin=8, tallest=tallest)
+                print(target.relative_to(ROOT), target.stat().st_size)
     return 0
 
 

@@ -34,7 +34,7 @@ from torchgauge.report.roofline import rooflines
 from torchgauge.report.sections import sections
 from torchgauge.report.strips import blocks, strips
 from torchgauge.report.svg import IDENT, Panel
-from torchgauge.report.tables import OTHERS, Notes, first_calls, tables, timed, usually
+from torchgauge.report.tables import Notes, first_calls, tables, timed, usually
 from torchgauge.report.text import plain
 
 
@@ -77,10 +77,7 @@ def render(runs: Sequence[Run], laid: Laid | None = None, folder: Path | None = 
         {
             "name": group,
             "comparisons": comparisons.get(group, []),
-            "tables": [
-                (table, [] if table.measured == OTHERS else drawn[table.group, table.name])
-                for table in members
-            ],
+            "tables": [(table, drawn.get((table.group, table.name), [])) for table in members],
         }
         for group, members in groupby(laid_out, key=lambda table: table.group)
     ]

@@ -101,7 +101,8 @@ def _header(overview: Overview, *, several: bool) -> list[str]:
 
 def _table(table: Table, usual: str, name: str | None = None) -> list[str]:
     title = escape(" · ".join(part for part in (table.constants, table.measured) if part and part != usual))
-    return [f"### {escape(name or table.name)}", *([title] if title else []), grid(table)]
+    beside = [] if table.beside is None else _table(table.beside, usual)[1:]
+    return [f"### {escape(name or table.name)}", *([title] if title else []), grid(table), *beside]
 
 
 def grid(table: Table) -> str:

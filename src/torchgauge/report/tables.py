@@ -33,7 +33,7 @@ from torchgauge.units import format_quantity
 MOST_COLUMNS = 6
 
 OTHERS = "other times, medians"
-"""What a table says of its values that has the times beside the leading one, a column each."""
+"""What a table with the times beside the leading one, a column each, says of its values."""
 
 FORM_NAMES = ("form", "mode", "variant")
 """Parameters that go on the columns before any other."""
@@ -71,6 +71,8 @@ class Table:
     rows: tuple[tuple[tuple[str, ...], tuple[Cell | None, ...]], ...]
     trace: str = ""
     """Path of the Chrome trace that it was read from, where there is one."""
+    beside: Table | None = None
+    """The benchmark's other times, a column each."""
 
 
 class Notes:
@@ -91,7 +93,7 @@ class Notes:
 
 
 def tables(frame: pd.DataFrame, run_labels: Mapping[str, str], notes: Notes) -> list[Table]:
-    """Lay out all times but `first_call`, of each benchmark what leads and then its other times in one table.
+    """Lay out all times but `first_call`: a table a benchmark of what leads, its other times beside it.
 
     Args:
         frame: `analysis.frame.summaries`.
@@ -105,11 +107,13 @@ def tables(frame: pd.DataFrame, run_labels: Mapping[str, str], notes: Notes) -> 
         (others if metric else leading).setdefault((group, name), []).extend(rows)
     found = []
     for key in dict.fromkeys([*leading, *others]):
-        if key in leading:
-            found.append(_table(leading[key], run_labels, notes))
+        table = _table(leading[key], run_labels, notes) if key in leading else None
         if key in others:
             other = _table(others[key], run_labels, notes, [("", "metric")])
-            found.append(replace(other, measured=OTHERS))
+            other = replace(other, measured=OTHERS)
+            table = other if table is None else replace(table, beside=other)
+        if table is not None:
+            found.append(table)
     return found
 
 
@@ -128,7 +132,7 @@ def metrics_table(frame: pd.DataFrame, run_labels: Mapping[str, str], notes: Not
 
 def usually(laid_out: Sequence[Table]) -> str:
     """Give what the values of most tables are, so that it need not stand over each; "" without tables."""
-    seen = Counter(table.measured for table in laid_out if table.measured != OTHERS)
+    seen = Counter(table.measured for table in laid_out)
     return seen.most_common(1)[0][0] if seen else ""
 
 

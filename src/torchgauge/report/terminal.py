@@ -86,6 +86,11 @@ def _table(console: Console, table: Table, measured: str) -> None:
     console.print()
     console.print(title)
     grid(console, table)
+    if table.beside is not None:
+        console.print(
+            Text(" · ".join(filter(None, (table.beside.constants, table.beside.measured))), style="dim")
+        )
+        grid(console, table.beside)
 
 
 def _notes(console: Console, laid_out: Sequence[Table], notes: Sequence[str]) -> None:
