@@ -27,12 +27,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 NOX = ROOT / ".nox"
 
-# What the sessions import; pip's names differ from these by `_` for `-` alone.
+# What the sessions import; but for xdist, pip's names differ from these by `_` for `-` alone.
 MEASURE = ("torch", "numpy", "pytest", "pytest_benchmark", "msgspec", "rich")
 REPORT = ("numpy", "pandas", "matplotlib", "jinja2", "msgspec", "rich")
 BOTH = tuple(dict.fromkeys(MEASURE + REPORT))
 LINT = (*BOTH, "ruff", "mypy")  # mypy reads the types of all that src/ imports
-TESTS = (*BOTH, "hypothesis", "jsonschema", "scipy", "duckdb")
+TESTS = (*BOTH, "hypothesis", "jsonschema", "scipy", "duckdb", "xdist")
 
 # --- sessions: functions of a nox session, or of the stand-in ------------------------------------------
 
@@ -100,8 +100,8 @@ def lint(session):
 
 
 def tests(session):
-    """Run the tests; arguments go to pytest."""
-    run(session, ready(session, TESTS), "pytest", *session.posargs)
+    """Run the tests, two at once (-n 0: one by one); arguments go to pytest."""
+    run(session, ready(session, TESTS), "pytest", "-n", "2", "--dist", "worksteal", *session.posargs)
 
 
 def validate(session):
@@ -175,7 +175,7 @@ def missing(python, modules):
 
 def names(modules):
     """Return the modules as pip calls them."""
-    return " ".join(modules).replace("_", "-")
+    return " ".join("pytest-xdist" if name == "xdist" else name.replace("_", "-") for name in modules)
 
 
 def environment(session):

@@ -225,7 +225,7 @@ def test_a_failed_session_does_not_hide_the_next_one(project: Path, bare: Path) 
     ruff.write_text("raise SystemExit(7)")
     done = start(project, "-s", "lint", "tests", python=bare)
     assert done.returncode == 7
-    assert done.stdout == "ran pytest\n"  # and mypy was not reached
+    assert done.stdout == "ran pytest -n 2 --dist worksteal\n"  # and mypy was not reached
     assert done.stderr == "failed: lint (exit code 7)\n"
 
 
@@ -292,7 +292,7 @@ def test_the_environment_is_made_once_and_serves_all_sessions(project: Path, bar
     assert first.stdout.splitlines() == ["ran ruff format --check .", "ran ruff check .", "ran mypy"]
     assert len(told_pip(project)) == 1
     again = start(project, "-s", "tests", "lint", "--", "-k", "units", python=bare)
-    assert again.stdout.splitlines()[0] == "ran pytest -k units"
+    assert again.stdout.splitlines()[0] == "ran pytest -n 2 --dist worksteal -k units"
     assert (again.returncode, again.stderr) == (0, "")
     assert len(told_pip(project)) == 1  # so it needs no network
 

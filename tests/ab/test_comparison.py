@@ -52,7 +52,7 @@ class FakeConductor:
     def begin(self, cast: Cast, write: object) -> None:
         pass
 
-    lanes = 2
+    lanes = batch = 2
 
     def measure(self, cases: list[str], pairs: int = 1) -> list[Seen]:
         return [self._one(cases) for _ in range(pairs)]

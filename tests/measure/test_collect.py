@@ -41,7 +41,7 @@ def test_under_xdist_nothing_is_measured(fake_run: FakeRun) -> None:
         "def pytest_addoption(parser):\n    parser.addoption('--numprocesses', type=int)\n"
     )
     fake_run.pytester.makepyfile(bench_a=SOUND)
-    result = fake_run("--numprocesses=2")
+    result = fake_run("-p", "no:xdist", "--numprocesses=2")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*xdist*leave out -n*"])
     assert fake_run.files == []

@@ -49,7 +49,7 @@ class Course:
             ratios: dict[str, list[float]] = defaultdict(list)
             cases, done = list(batch.cases), 0
             while cases and done < batch.pairs:
-                at_once = self._conductor.lanes  # a last one alone would take as long
+                at_once = self._conductor.batch  # a last one alone would take as long
                 left = max(0.0, until - time.monotonic())
                 if left / MARGIN < self._cost.pair(len(cases)) * at_once:
                     break  # the pairs took longer than those before: the time is up, whatever they showed
@@ -65,8 +65,8 @@ class Course:
     def _take(self, seen: Seen, cases: list[str], ratios: dict[str, list[float]]) -> list[str]:
         """Take what one pair saw; give the cases that can go on."""
         self.pairs += 1
-        lanes = self._conductor.lanes  # so many pairs take the time of one
-        self._spent.append((seen.start_seconds / lanes, seen.case_seconds / lanes))
+        lanes, batch = self._conductor.lanes, self._conductor.batch  # so many take the time of one
+        self._spent.append((seen.start_seconds / batch, seen.case_seconds / lanes))
         starts, each = zip(*self._spent, strict=True)
         self._cost = Cost(sum(starts) / len(starts), max(1e-3, sum(each) / len(each)))
         for case, ratio in seen.ratios.items():

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from torchgauge.errors import TorchgaugeError
 from torchgauge.measure import threads
 from torchgauge.measure.ab.channel import CANARY, Hello
-from torchgauge.measure.ab.isolation import ISOLATIONS, Outcome
+from torchgauge.measure.ab.isolation import ISOLATIONS, Outcome, Queue
 from torchgauge.measure.ab.pair import HOST, NotTaken, Taken, merged, pair
 from torchgauge.measure.ab.process import SideError, SideProcess
 from torchgauge.measure.sides import Side
@@ -30,6 +30,8 @@ LEFT_OUT = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTHONHASHSEED")
 
 MOST_LANES = 2
 """Pairs at once. Two did not scatter more than one here; many cores share one memory."""
+MOST_STARTED, CORES_EACH = 4, 4
+"""Pairs with an accelerator that are started at once, and cores for each; they are measured one by one."""
 MOST_VISITS, FULL = 2, 48
 """Visits of a case in one pair at most, and those of all cases together up to which there is a second."""
 
@@ -143,6 +145,14 @@ class Conductor:
         alone = self._request.threads != 1 or self._request.isolation != "paired" or not on_cpu
         return 1 if alone else min(MOST_LANES, len(_cores()) or 1)
 
+    @property
+    def batch(self) -> int:
+        """How many pairs are started at once: those that are measured so, or more that take turns."""
+        on_cpu = all(case.device == "cpu" for case in self._cases.values())
+        if on_cpu or self._request.isolation != "paired":
+            return self.lanes
+        return max(1, min(MOST_STARTED, len(_cores()) // CORES_EACH))
+
     def measure(self, cases: Sequence[str], pairs: int = 1) -> list[Seen]:
         """Measure pairs at once: the canary and these cases, each in an order of its own.
 
@@ -150,7 +160,7 @@ class Conductor:
 
         Args:
             cases: their ids.
-            pairs: how many, `lanes` at the most.
+            pairs: how many, `batch` at the most.
 
         Raises:
             TorchgaugeError: a side can't begin any more, or the file can't be written.
@@ -162,9 +172,11 @@ class Conductor:
             cores = list(random.Random(f"{self._request.seed}-{first}-cores").sample(_cores(), pairs))
         if pairs == 1:
             return [self._measure(first, 0, cores[0], cases)]
+        crowded = self.lanes > 1
+        queue = None if crowded else Queue(pairs)
         with ThreadPoolExecutor(pairs) as pool:
             going = [
-                pool.submit(self._measure, first + place, place, core, cases, crowded=True)
+                pool.submit(self._measure, first + place, place, core, cases, crowded=crowded, queue=queue)
                 for place, core in enumerate(cores)
             ]
             try:
@@ -174,12 +186,19 @@ class Conductor:
                 raise
 
     def _measure(
-        self, number: int, lane: int, core: int | None, cases: Sequence[str], *, crowded: bool = False
+        self,
+        number: int,
+        lane: int,
+        core: int | None,
+        cases: Sequence[str],
+        *,
+        crowded: bool = False,
+        queue: Queue | None = None,
     ) -> Seen:
         chance = random.Random(f"{self._request.seed}-{number}")
         hash_seed = chance.randrange(2**32)  # the same on both sides, another in each pair
         isolation = ISOLATIONS[self._request.isolation](
-            lambda name: self._start(name, hash_seed, lane), chance, core, crowded
+            lambda name: self._start(name, hash_seed, lane), chance, core, crowded, queue
         )
         seen = Seen({}, {}, {})
         taken: dict[str, list[Taken]] = {}
@@ -200,7 +219,7 @@ class Conductor:
         with self._lock:
             for case, some in taken.items():
                 self._seen(number, case, merged(some), seen)
-        seen.start_seconds = time.monotonic() - begin - isolation.measuring
+        seen.start_seconds = time.monotonic() - begin - isolation.measuring - isolation.waiting
         seen.case_seconds = isolation.measuring / max(1, len(seen.ratios))
         return seen
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import os
 import random
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Protocol
 
 from torchgauge.errors import TorchgaugeError
@@ -34,11 +35,44 @@ Start = Callable[[str], SideProcess]
 """Starts a process of a side, "base" or "head"."""
 
 
+class Queue:
+    """Pairs that start at once, and are measured one after another once all have started.
+
+    A start takes seconds of one core each, and a machine with an accelerator has many; what they would do
+    to each other while they are measured they don't do while they start.
+
+    Args:
+        pairs: how many there are.
+
+    """
+
+    def __init__(self, pairs: int) -> None:
+        self._starting = pairs
+        self._changed = threading.Condition()
+        self._turn = threading.Lock()
+
+    def started(self) -> None:
+        """Count a pair that has started, or can't."""
+        with self._changed:
+            self._starting -= 1
+            self._changed.notify_all()
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait until all have started, and for those that are measured before; then be the only one."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._starting <= 0)
+        with self._turn:
+            yield
+
+
 class Isolation(Protocol):
     """Measures one pair."""
 
     measuring: float
     """Seconds spent so far with processes that had started."""
+    waiting: float
+    """Seconds spent so far until it was their turn."""
 
     def visit(self, cases: Sequence[str], take: Callable[[str, Outcome], None]) -> None:
         """Measure the cases in this order, and hand on what became of each visit.
@@ -61,27 +95,43 @@ class Paired:
         chance: draws who is first, and each round's order.
         core: that both, and this thread meanwhile, are kept to; None for all that they may use.
         crowded: whether other pairs are measured on other cores: then processes start on their core, too.
+        queue: of the pairs that are started at once and measured one by one; None where this is alone.
 
     """
 
-    def __init__(self, start: Start, chance: random.Random, core: int | None, crowded: bool = False) -> None:
+    def __init__(
+        self,
+        start: Start,
+        chance: random.Random,
+        core: int | None,
+        crowded: bool = False,
+        queue: Queue | None = None,
+    ) -> None:
         self._start, self._chance, self._core = start, chance, core
         self._crowded = crowded
-        self.measuring = 0.0
+        self._queue = queue or Queue(1)
+        self.measuring = self.waiting = 0.0
 
     def visit(self, cases: Sequence[str], take: Callable[[str, Outcome], None]) -> None:
         """See `Isolation`."""
         left = list(cases)
         seen: dict[str, Taken] = {}
+        tell = self._queue.started  # once
         while left:
             started = None
             try:
-                with (
-                    _on(self._core if self._crowded else None),
-                    pair(self._start, self._chance) as met,
-                    _on(self._core),
-                ):
+                with ExitStack() as stack:
+                    stack.enter_context(_on(self._core if self._crowded else None))
+                    try:
+                        met = stack.enter_context(pair(self._start, self._chance))
+                    finally:
+                        tell()
+                        tell = _nothing
+                    began = time.monotonic()
+                    stack.enter_context(self._queue.turn())
+                    stack.enter_context(_on(self._core))
                     started = time.monotonic()
+                    self.waiting += started - began
                     met.keep_to(self._core)
                     while left:
                         taken = met.measure(left[0], _following(left), seen.get(left[0]))
@@ -101,11 +151,18 @@ class Paired:
 class Sequential:
     """One side after the other, alone, each with all the cases once. Arguments as of `Paired`."""
 
-    def __init__(self, start: Start, chance: random.Random, core: int | None, crowded: bool = False) -> None:
-        if crowded:
+    def __init__(
+        self,
+        start: Start,
+        chance: random.Random,
+        core: int | None,
+        crowded: bool = False,
+        queue: Queue | None = None,
+    ) -> None:
+        if crowded or queue is not None:
             raise ValueError("a side that is to be alone can't share the machine with other pairs")
         self._start, self._chance, self._core = start, chance, core
-        self.measuring = 0.0
+        self.measuring = self.waiting = 0.0
 
     def visit(self, cases: Sequence[str], take: Callable[[str, Outcome], None]) -> None:
         """See `Isolation`."""
@@ -153,6 +210,10 @@ ISOLATIONS: dict[str, type[Paired] | type[Sequential]] = {
     "paired": Paired,
     "sequential": Sequential,
 }
+
+
+def _nothing() -> None:
+    """Tell nobody."""
 
 
 def _joined(base: Solo | NotTaken | SideError, head: Solo | NotTaken | SideError, first: str) -> Outcome:
