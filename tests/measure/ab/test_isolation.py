@@ -16,7 +16,7 @@ from torchgauge.errors import TorchgaugeError
 from torchgauge.measure.ab import isolation
 from torchgauge.measure.ab.channel import Failed
 from torchgauge.measure.ab.conductor import CORES_EACH, MOST_STARTED, Conductor, Request
-from torchgauge.measure.ab.isolation import Paired, Queue, Sequential
+from torchgauge.measure.ab.isolation import Batch, Paired, Sequential
 from torchgauge.measure.ab.pair import Taken
 from torchgauge.measure.ab.process import SideError
 from torchgauge.record import Case
@@ -47,10 +47,10 @@ class Machine:
         return Taken(1, "fake", [])
 
     def run(self, pairs: int) -> list[Paired | TorchgaugeError]:
-        queue = Queue(pairs)
+        batch = Batch(pairs)
 
         def one(number: int) -> Paired | TorchgaugeError:
-            paired = Paired(lambda _: number, random.Random(0), None, queue=queue)
+            paired = Paired(lambda _: number, random.Random(0), None, batch)
             try:
                 paired.visit(["a", "b"], lambda case, outcome: None)
             except TorchgaugeError as error:
@@ -88,9 +88,9 @@ def test_a_pair_by_itself_waits_for_nobody(monkeypatch) -> None:
     assert not thread.is_alive()
 
 
-def test_sides_that_are_to_be_alone_are_in_no_queue() -> None:
+def test_sides_that_are_to_be_alone_are_of_no_batch() -> None:
     with pytest.raises(ValueError, match="alone"):
-        Sequential(lambda _: None, random.Random(0), None, queue=Queue(2))
+        Sequential(lambda _: None, random.Random(0), None, Batch(2))
 
 
 @pytest.mark.parametrize(

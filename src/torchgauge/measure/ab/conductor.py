@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from torchgauge.errors import TorchgaugeError
 from torchgauge.measure import threads
 from torchgauge.measure.ab.channel import CANARY, Hello
-from torchgauge.measure.ab.isolation import ISOLATIONS, Outcome, Queue
+from torchgauge.measure.ab.isolation import ISOLATIONS, Batch, Outcome
 from torchgauge.measure.ab.pair import HOST, NotTaken, Taken, merged, pair
 from torchgauge.measure.ab.process import SideError, SideProcess
 from torchgauge.measure.sides import Side
@@ -172,11 +172,10 @@ class Conductor:
             cores = list(random.Random(f"{self._request.seed}-{first}-cores").sample(_cores(), pairs))
         if pairs == 1:
             return [self._measure(first, 0, cores[0], cases)]
-        crowded = self.lanes > 1
-        queue = None if crowded else Queue(pairs)
+        batch = Batch(pairs, at_once=self.lanes > 1)
         with ThreadPoolExecutor(pairs) as pool:
             going = [
-                pool.submit(self._measure, first + place, place, core, cases, crowded=crowded, queue=queue)
+                pool.submit(self._measure, first + place, place, core, cases, batch)
                 for place, core in enumerate(cores)
             ]
             try:
@@ -191,14 +190,12 @@ class Conductor:
         lane: int,
         core: int | None,
         cases: Sequence[str],
-        *,
-        crowded: bool = False,
-        queue: Queue | None = None,
+        batch: Batch | None = None,
     ) -> Seen:
         chance = random.Random(f"{self._request.seed}-{number}")
         hash_seed = chance.randrange(2**32)  # the same on both sides, another in each pair
         isolation = ISOLATIONS[self._request.isolation](
-            lambda name: self._start(name, hash_seed, lane), chance, core, crowded, queue
+            lambda name: self._start(name, hash_seed, lane), chance, core, batch
         )
         seen = Seen({}, {}, {})
         taken: dict[str, list[Taken]] = {}

@@ -35,18 +35,20 @@ Start = Callable[[str], SideProcess]
 """Starts a process of a side, "base" or "head"."""
 
 
-class Queue:
-    """Pairs that start at once, and are measured one after another once all have started.
+class Batch:
+    """Pairs that start at the same time.
 
-    A start takes seconds of one core each, and a machine with an accelerator has many; what they would do
-    to each other while they are measured they don't do while they start.
+    Without `at_once` they are measured one after another, once all have started. A start takes seconds of a
+    core for each process, and what pairs would do to each other while they are measured they don't do then.
 
     Args:
         pairs: how many there are.
+        at_once: whether they are measured at once too, each on a core of its own.
 
     """
 
-    def __init__(self, pairs: int) -> None:
+    def __init__(self, pairs: int = 1, *, at_once: bool = False) -> None:
+        self.at_once = at_once
         self._starting = pairs
         self._changed = threading.Condition()
         self._turn = threading.Lock()
@@ -60,6 +62,9 @@ class Queue:
     @contextmanager
     def turn(self) -> Iterator[None]:
         """Wait until all have started, and for those that are measured before; then be the only one."""
+        if self.at_once:
+            yield
+            return
         with self._changed:
             self._changed.wait_for(lambda: self._starting <= 0)
         with self._turn:
@@ -94,41 +99,35 @@ class Paired:
         start: of a side's process.
         chance: draws who is first, and each round's order.
         core: that both, and this thread meanwhile, are kept to; None for all that they may use.
-        crowded: whether other pairs are measured on other cores: then processes start on their core, too.
-        queue: of the pairs that are started at once and measured one by one; None where this is alone.
+        batch: that the pair is of; None where it is alone. Where others are measured at once, its processes
+            start on their core, too.
 
     """
 
     def __init__(
-        self,
-        start: Start,
-        chance: random.Random,
-        core: int | None,
-        crowded: bool = False,
-        queue: Queue | None = None,
+        self, start: Start, chance: random.Random, core: int | None, batch: Batch | None = None
     ) -> None:
         self._start, self._chance, self._core = start, chance, core
-        self._crowded = crowded
-        self._queue = queue or Queue(1)
+        self._batch = batch or Batch()
         self.measuring = self.waiting = 0.0
 
     def visit(self, cases: Sequence[str], take: Callable[[str, Outcome], None]) -> None:
         """See `Isolation`."""
         left = list(cases)
         seen: dict[str, Taken] = {}
-        tell = self._queue.started  # once
+        tell = self._batch.started  # once
         while left:
             started = None
             try:
                 with ExitStack() as stack:
-                    stack.enter_context(_on(self._core if self._crowded else None))
+                    stack.enter_context(_on(self._core if self._batch.at_once else None))
                     try:
                         met = stack.enter_context(pair(self._start, self._chance))
                     finally:
                         tell()
                         tell = _nothing
                     began = time.monotonic()
-                    stack.enter_context(self._queue.turn())
+                    stack.enter_context(self._batch.turn())
                     stack.enter_context(_on(self._core))
                     started = time.monotonic()
                     self.waiting += started - began
@@ -152,14 +151,9 @@ class Sequential:
     """One side after the other, alone, each with all the cases once. Arguments as of `Paired`."""
 
     def __init__(
-        self,
-        start: Start,
-        chance: random.Random,
-        core: int | None,
-        crowded: bool = False,
-        queue: Queue | None = None,
+        self, start: Start, chance: random.Random, core: int | None, batch: Batch | None = None
     ) -> None:
-        if crowded or queue is not None:
+        if batch is not None:
             raise ValueError("a side that is to be alone can't share the machine with other pairs")
         self._start, self._chance, self._core = start, chance, core
         self.measuring = self.waiting = 0.0
