@@ -27,6 +27,8 @@ class FakeCuda:
         self.failed = 0
         self.ran_on: list[str] = []
         self.captured = 0
+        self.ended = False
+        """Whether the capture that failed had ended: because only the call raised, or torch is mended."""
         self.given_back: list[tuple[str, object, object]] = []
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,8 +64,9 @@ class FakeCuda:
         self.stream = before
 
     def _give_back(self, name: str, index: int, pool: object) -> None:
+        if self.ended and name == "_cuda_endAllocateToPool":
+            raise RuntimeError("endAllocatePool: not currently recording to mempool_id")
         self.given_back.append((name, index, pool))
-        raise RuntimeError("not currently recording to mempool_id")  # as a torch that is mended says
 
     def _synchronize(self, place: object) -> None:
         if self.broken and self.failed:
@@ -102,6 +105,15 @@ def test_after_a_capture_that_failed_the_allocator_gives_its_memory_back(monkeyp
     with pytest.raises(Unknown):
         cuda_queue().capture(lambda: None)
     assert cuda.given_back == [("_cuda_endAllocateToPool", 0, (0, 7)), ("_cuda_releasePool", 0, (0, 7))]
+
+
+def test_the_memory_of_a_capture_that_had_ended_is_not_released_twice(monkeypatch, cuda_queue) -> None:
+    cuda = FakeCuda(fails=True)
+    cuda.install(monkeypatch)
+    cuda.ended = True
+    with pytest.raises(Unknown):
+        cuda_queue().capture(lambda: None)
+    assert cuda.given_back == []
 
 
 def test_what_a_block_raised_is_the_reason_and_not_how_its_capture_ended(monkeypatch, cuda_queue) -> None:

@@ -137,11 +137,14 @@ class _CudaQueue(Queue):
         """Have the allocator end what a failed capture left it in. Else it keeps the capture's memory, and
         all that is freed from then on, until the process ends (pytorch#180395, pytorch#190348).
 
-        torch has no public function for it, and one that is mended does so itself and refuses this.
+        torch has no public function for it. It refuses to end what has ended: where the call raised but the
+        capture itself could end, or where torch is mended. Then the pool is not ours to release either: a
+        second release breaks the allocator for good.
         """
-        for name in ("_cuda_endAllocateToPool", "_cuda_endAllocateCurrentStreamToPool", "_cuda_releasePool"):
-            with contextlib.suppress(Exception):
-                getattr(torch._C, name)(self._device.index or 0, pool)
+        index = self._device.index or 0
+        with contextlib.suppress(Exception):
+            torch._C._cuda_endAllocateToPool(index, pool)
+            torch._C._cuda_releasePool(index, pool)
         torch.cuda.empty_cache()
 
     def _recover(self, side: torch.cuda.Stream) -> None:
