@@ -49,7 +49,10 @@ def test_what_can_not_be_written_is_one_line_and_leaves_nothing(tmp_path: Path, 
 
 
 def test_a_file_that_could_not_be_written_later_is_refused_at_once(tmp_path: Path) -> None:
-    check_writable(tmp_path / "new.json", "-o")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for target in (tmp_path / "new.json", pipe, Path(os.devnull)):
+        check_writable(target, "-o")
     for target in (tmp_path, tmp_path / "missing/new.json"):
         with pytest.raises(TorchgaugeError, match="can't be written"):
             check_writable(target, "-o")

@@ -51,6 +51,8 @@ def check_writable(target: Path, option: str) -> None:
     problem = None
     if target.is_dir():
         problem = "it is a folder"
+    elif target.exists() and not target.is_file():  # a device, a pipe
+        problem = None if os.access(target, os.W_OK) else "it is not yours to write"
     elif not target.parent.is_dir():
         problem = f"there is no folder {target.parent}"
     elif not os.access(target.parent, os.W_OK):

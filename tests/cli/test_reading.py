@@ -57,6 +57,11 @@ def test_a_folder_as_the_output_is_one_line(
     refused(command(*words, str(path), "-o", target), "can't be written", "-o")
 
 
+def test_a_report_reads_no_run_before_it_knows_that_it_can_write(command, refused, project: Path) -> None:
+    (project / "run.jsonl").write_bytes(b"nothing that could be read")
+    refused(command("report", "run.jsonl", "-o", "missing/page.html"), "there is no folder missing", "-o")
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -81,10 +81,13 @@ def report(options: argparse.Namespace) -> int:
     """Write a page, Markdown, or the summaries as CSV or JSON."""
     from pathlib import Path
 
-    from torchgauge.files import replace
+    from torchgauge.files import check_writable, replace
 
-    runs = read_runs([*options.runs, *against(options.against)])
     target = Path(options.output or "report.html")
+    to_file = options.output is not None or options.format == "html"
+    if to_file:
+        check_writable(target, "-o")  # a page of large runs takes its time
+    runs = read_runs([*options.runs, *against(options.against)])
     spare(target, runs)
     laid = None
     if options.rows or options.columns or options.where:
@@ -98,11 +101,11 @@ def report(options: argparse.Namespace) -> int:
             None if options.baseline is None else options.baseline.split(","),
         )
     written = _written(options.format, runs, laid, target.parent)
-    if options.output is None and options.format != "html":
+    if to_file:
+        replace(target, written)
+        print(target)
+    else:
         sys.stdout.write(written.decode())
-        return 0
-    replace(target, written)
-    print(target)
     return 0
 
 
