@@ -111,6 +111,21 @@ def test_what_a_time_is_made_of_is_named_largest_first_and_the_rest_is_not_lost(
     assert [cell.value for cell in rows[-1][1]] == ["19.0 µs", "11 %", ""]
 
 
+def test_parts_of_less_than_a_hundredth_are_named_together() -> None:
+    run = looked_at()
+    parts = [
+        Part(name=name, value=value, calls=1.0)
+        for name, value in (("aten::mm", 0.97), ("aten::add", 0.01), ("aten::t", 0.009), ("aten::to", 0.0))
+    ]
+    lines = [
+        msgspec.structs.replace(line, samples=[1.0], parts=parts) if line.metric == "self_cpu_time" else line
+        for line in run.measurements
+    ]
+    _, profile = laid_out(dataclasses.replace(run, measurements=lines))
+    shown = [(labels[0], cells[1].value) for labels, cells in profile.parts[0].rows]
+    assert shown == [("aten::mm", "97 %"), ("aten::add", "1 %"), ("all others", "2 %")]
+
+
 def test_the_tables_of_times_hold_nothing_else() -> None:
     frame = summaries([looked_at()])
     found = tables(frame, {}, Notes())

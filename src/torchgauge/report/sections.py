@@ -19,7 +19,8 @@ ABOUT = {
     "memory": (
         "Memory",
         "Bytes per call on the case's device: allocated in all, the peak above what was there before, and "
-        "left behind after the call. Numbers that torch wraps as a tensor of one element are not counted.",
+        "left behind after the call. Blocks of at most 16 bytes that are given back within "
+        "the call are not counted: they can't be told from numbers that torch wraps as a tensor.",
     ),
     "profile": (
         "Profile",
@@ -44,6 +45,8 @@ ABOUT = {
     ),
 }
 MOST_PARTS = 10
+LEAST_SHARE = 0.01
+"""A part with less of the whole is one of "all others"."""
 _TRACE = re.compile(r"\w[\w.-]*/\w[\w.,=-]*\.json\.gz", re.ASCII)
 """A file in a folder beside the run file; a stranger's run file links to nothing else."""
 _LED_BY = {
@@ -116,7 +119,7 @@ def _trace(run: Run, line: Measurement) -> str:
 def _parts(line: Measurement, run: str) -> Table:
     case = line.case
     whole = sum(line.samples) / len(line.samples) if line.samples else 0.0
-    shown = line.parts[:MOST_PARTS]
+    shown = [part for part in line.parts[:MOST_PARTS] if part.value >= LEAST_SHARE * whole]
     rest = whole - sum(part.value for part in shown)
     if rest > 0.005 * whole and len(line.parts) > len(shown):
         shown.append(Part(name="all others", value=rest))
