@@ -113,6 +113,19 @@ def test_a_product_that_would_take_too_long_is_left_out(tiny: None) -> None:
     assert [trial.case.params["n"] for trial in found if trial.case.name == "matmul"] == [8]
 
 
+@pytest.mark.parametrize(("faster", "transposed"), [(1.4, False), (1.6, True)])
+def test_a_product_is_measured_transposed_where_that_is_much_faster(
+    tiny: None, monkeypatch: pytest.MonkeyPatch, faster: float, transposed: bool
+) -> None:
+    def seconds(make: Any, *_: Any) -> float:
+        return 1e-6 * (1.0 if not make().args[1].is_contiguous() else faster)
+
+    monkeypatch.setattr(trials, "_seconds", seconds)
+    products = [trial for trial in trials.trials("cpu", ["float16"]) if trial.case.name == "matmul"]
+    assert len(products) > 1
+    assert {trial.make().args[1].is_contiguous() for trial in products} == {not transposed}
+
+
 def test_int8_is_multiplied_by_torchs_own_product_of_it(tiny: None) -> None:
     (trial, *_) = (trial for trial in trials.trials("cpu", ["int8"]) if trial.case.name == "matmul")
     subject = trial.make()
