@@ -13,9 +13,8 @@ from torchgauge.record import Environment, Run
 from torchgauge.report.text import count, plain
 
 MOST_NAMED = 3
-NOISY = 0.10
-"""A half interval of more than 10 % of its value is called noisy. On the quietest CPU one process has 6 %
-(`estimate.BETWEEN_PROCESSES`)."""
+NOISY = 0.05
+"""A half interval of more than 5 % of its value is called noisy."""
 
 MOSTLY = 0.5
 """A run more than half of whose times were taken in poor conditions, or are `LOOSE`, is stamped so."""
