@@ -18,6 +18,8 @@ _T975 = (
     2.2010, 2.1788, 2.1604, 2.1448, 2.1314, 2.1199, 2.1098, 2.1009, 2.0930, 2.0860,
     2.0796, 2.0739, 2.0687, 2.0639, 2.0595, 2.0555, 2.0518, 2.0484, 2.0452, 2.0423,
 )  # fmt: skip
+Z_975 = 1.959964
+"""The same of the normal distribution."""
 
 BETWEEN_PROCESSES = 0.03
 """Standard deviation of the log of an undisturbed time from one fresh process to the next, which the rounds
@@ -32,6 +34,8 @@ class Estimate:
     low: float | None
     high: float | None
     clusters: int
+    between: float = 0.0
+    """What the interval was widened by for other processes: a standard deviation of the log, 0 for not."""
 
     def widened(self, spread: float) -> Estimate:
         """Add a spread that the clusters can't show, as a standard deviation on the log scale.
@@ -40,9 +44,7 @@ class Estimate:
         """
         if self.low is None or self.high is None or not self.low > 0:
             return self
-        low, high = (
-            math.hypot(math.log(end / self.value), 1.959964 * spread) for end in (self.low, self.high)
-        )
+        low, high = (math.hypot(math.log(end / self.value), Z_975 * spread) for end in (self.low, self.high))
         return replace(self, low=self.value * math.exp(-low), high=self.value * math.exp(high))
 
     @property
@@ -56,7 +58,7 @@ class Estimate:
         """Give an amount per value: the work of a call over its time. The interval turns round."""
         low = None if self.high is None else amount / self.high
         high = None if self.low is None else amount / self.low
-        return Estimate(amount / self.value, low, high, self.clusters)
+        return replace(self, value=amount / self.value, low=low, high=high)
 
 
 def headline_quantile(device: str, unit: str) -> float:
@@ -121,5 +123,5 @@ def t_975(degrees: int) -> float:
         raise ValueError("Student's t needs at least one degree of freedom")
     if degrees <= len(_T975):
         return _T975[degrees - 1]
-    z = 1.959964
+    z = Z_975
     return z + (z**3 + z) / (4 * degrees) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * degrees**2)

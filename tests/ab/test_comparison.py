@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 from typing import ClassVar
 
 import msgspec
@@ -23,6 +25,7 @@ from torchgauge.measure.ab.pair import NotTaken
 from torchgauge.measure.sides import Side, Spec
 from torchgauge.record import Case, read_ab
 from torchgauge.record.ab import AbRun, Verdict
+from torchgauge.record.noise import read_noise
 
 CASES = {name: Case(id=name, group="g", name=name, device="cpu", dtype=None) for name in "abcd"}
 ENVIRONMENT = header().head.environment
@@ -79,6 +82,30 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> type[FakeConductor]:
 
     monkeypatch.setattr("torchgauge.ab.comparison.Conductor", Fresh)
     return Fresh
+
+
+@pytest.fixture
+def slowly(fake, monkeypatch: pytest.MonkeyPatch):
+    """Make pairs, two at once, take so many seconds of a clock that nothing else moves."""
+
+    def set_to(seconds: float) -> None:
+        now = [0.0]
+        measure = fake.measure
+        fake.measured = []
+
+        def slow(self, cases: list[str], pairs: int = 1) -> list[Seen]:
+            now[0] += seconds
+            fake.measured.append(cases)
+            return [
+                replace(seen, start_seconds=seconds, case_seconds=0.0) for seen in measure(self, cases, pairs)
+            ]
+
+        monkeypatch.setattr(fake, "measure", slow)
+        clock = SimpleNamespace(monotonic=lambda: now[0])
+        for module in ("comparison", "timed"):
+            monkeypatch.setattr(f"torchgauge.ab.{module}.time", clock)
+
+    return set_to
 
 
 @pytest.fixture
@@ -233,3 +260,56 @@ def test_a_damaged_file_of_floors_is_told_and_names_the_cure(fake, run, tmp_path
     (tmp_path / f"aa_{ENVIRONMENT.machine_key}.json").write_text("{")
     with pytest.raises(TorchgaugeError, match=r"no file of torchgauge aa.*measure anew"):
         run()
+    assert not list(tmp_path.glob("*.jsonl"))
+
+
+@pytest.mark.parametrize(("seconds", "pairs"), [(240.0, 2), (40.0, 4), (10.0, 8)])
+def test_screening_is_as_long_as_the_pairs_turn_out_to_allow(
+    fake, run, slowly, seconds: float, pairs: int
+) -> None:
+    fake.effects = {"a": 0.2}
+    slowly(seconds)
+    made = run()
+    screened = len([one for one in fake.measured if one == list(CASES)])
+    assert 2 * screened >= pairs
+    assert (verdicts(made).get("a") is Verdict.REGRESSED) == (seconds < 100)
+
+
+def test_pairs_too_slow_to_confirm_anything_make_the_run_invalid_and_not_green(fake, run, slowly) -> None:
+    slowly(240.0)
+    made = run()
+    assert made.end is not None
+    assert made.end.verdict is Verdict.INVALID
+    assert "a pair took 120 s, which left no time to confirm a regression" in str(made.end.disturbed)
+
+
+def test_cases_that_were_not_measured_now_keep_their_floors(tmp_path: Path) -> None:
+    assert ENVIRONMENT is not None
+
+    def noise(**log_ratios: list[float]) -> MachineNoise:
+        return MachineNoise(
+            machine_key=ENVIRONMENT.machine_key, isolation="paired", runs=1, pairs=20, invalid=0, alarms=0,
+            alarms_at_most=1.0, named=(), unclear=0.0, cases=(), p_values=(), p_uniform=1.0,
+            log_ratios=log_ratios,
+        )  # fmt: skip
+
+    keep_noise(noise(a=[0.1], b=[0.2]), tmp_path)
+    path = keep_noise(noise(b=[0.3]), tmp_path)
+    assert read_noise(path).log_ratios == {"a": [0.1], "b": [0.3]}
+    path.write_text("{")
+    keep_noise(noise(c=[0.4]), tmp_path)
+    assert read_noise(path).log_ratios == {"c": [0.4]}
+
+
+def test_what_can_not_be_counted_is_an_error_and_the_times_count(fake, run, monkeypatch) -> None:
+    def count(*_: object) -> object:
+        raise TorchgaugeError("head (here): counted nothing for 60 s and was ended")
+
+    monkeypatch.setattr("torchgauge.measure.ab.counting.count", count)
+    made = run(metrics=["time", "counts"])
+    said = {(one.case, one.metric): one for one in made.comparisons}
+    assert said["a", "time"].verdict is Verdict.EQUIVALENT
+    assert said["a", "counts"].verdict is Verdict.ERROR
+    assert said["a", "counts"].notes == ["head (here): counted nothing for 60 s and was ended"]
+    assert made.end is not None
+    assert made.end.verdict is Verdict.ERROR

@@ -44,6 +44,14 @@ def test_an_acceptance_ends_at_its_ratio():
     assert reasons([entry("a/*", most=1.1)]) == ["worth it (until 2026-11-25)", None]
 
 
+def test_a_regression_from_nothing_is_within_no_ratio():
+    copies = [Comparison(case="a/one", metric="copies", verdict=Verdict.REGRESSED, notes=["0 → 3"])]
+    (kept,), _ = accept(copies, [entry("*", most=1.05)], TODAY)
+    assert kept.accepted is None
+    (kept,), _ = accept(copies, [entry("*")], TODAY)
+    assert kept.accepted is not None
+
+
 def test_an_entry_without_a_case_is_told():
     _, notes = accept(SLOWER, [entry("b/*")], TODAY)
     assert notes == ["accepted regression of b/*: there is no such case; remove the entry"]

@@ -30,6 +30,7 @@ from torchgauge.analysis.gate import (
     plan,
     smallest_effect,
     take,
+    usual_cost,
 )
 from torchgauge.errors import TorchgaugeError
 
@@ -372,10 +373,50 @@ def test_inconclusive_tells_the_smallest_effect_and_equivalent_does_not() -> Non
     )
     unclear, equivalent = comparisons(state)
     assert (unclear.verdict, equivalent.verdict) == (Verdict.INCONCLUSIVE, Verdict.EQUIVALENT)
-    assert unclear.smallest_effect == smallest_effect(state.ratios["a"], 0.01, DESIGN.alpha_of_test(0))
+    assert state.screened == 21
+    assert unclear.smallest_effect is None  # pairs that choose convict nothing
+    state = take(state, {"a": [chance.gauss(0, 0.05) for _ in range(21)]})
+    unclear, equivalent = comparisons(state)
+    assert unclear.smallest_effect == smallest_effect(state.ratios["a"], 0.01, DESIGN.alpha_of_test(0), 21)
     assert unclear.smallest_effect is not None
     assert unclear.smallest_effect > 0.02
     assert equivalent.smallest_effect is None
+
+
+@pytest.mark.parametrize("spread", [0.015, 0.022, 0.03])
+def test_the_whole_course_finds_what_it_says_it_would_have_found(spread: float) -> None:
+    told = []
+    for seed in range(12):
+        state, _, _ = drive(noisy({}, spread, seed))
+        told += [one.smallest_effect for one in comparisons(state) if one.smallest_effect is not None]
+    effect = sorted(told)[len(told) // 2]
+    found = [verdicts(drive(noisy({"case3": effect}, spread, seed))[0])["case3"] for seed in range(100, 160)]
+    assert found.count(Verdict.REGRESSED) >= 0.65 * len(found)
+
+
+def test_pairs_that_only_choose_find_nothing() -> None:
+    pairs = steady(0.0, 21)
+    whole, part = smallest_effect(pairs, 0.01, 0.01), smallest_effect(pairs, 0.01, 0.01, 7)
+    assert whole is not None
+    assert part is not None
+    reach, wider = math.log1p(whole) - math.log1p(0.01), math.log1p(part) - math.log1p(0.01)
+    assert wider == pytest.approx(reach * math.sqrt(21 / 14))
+    assert smallest_effect(pairs, 0.01, 0.01, 15) is None
+
+
+def test_many_cases_are_guessed_to_take_what_they_took() -> None:
+    seen = 37.3  # seconds a pair, two at once, of 239 cases on two cores
+    assert usual_cost(1, 2).pair(239) == pytest.approx(seen, rel=0.1)
+    check(DESIGN, cases=239, seconds=300, cost=usual_cost(1, 2))
+    with pytest.raises(TorchgaugeError, match="allow"):
+        check(DESIGN, cases=239, seconds=300, cost=usual_cost(1, 1))
+
+
+def test_screening_leaves_the_time_to_confirm_a_candidate() -> None:
+    slow = Cost(start=20, case=0.1)
+    batch = plan(begin(DESIGN, dict.fromkeys(CASES, 0.01)), 285, slow)
+    assert batch is not None
+    assert slow.fits(285 - batch.pairs * slow.pair(12), 1) >= 8
 
 
 def test_too_few_pairs_could_have_seen_no_effect_at_all() -> None:

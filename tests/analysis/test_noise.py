@@ -49,6 +49,9 @@ def test_an_invalid_run_is_no_alarm_and_is_told() -> None:
     invalid = replace(run, end=msgspec.structs.replace(run.end, verdict=Verdict.INVALID))
     found = machine_noise([unchanged(2), invalid], Design())
     assert (found.alarms, found.invalid) == (0, 1)
+    assert found.log_ratios == machine_noise([unchanged(2)], Design()).log_ratios
+    assert found.p_values == machine_noise([unchanged(2)], Design()).p_values
+    assert machine_noise([invalid], Design()).cases == ()
     assert "1 run INVALID" in words.text(found)
 
 

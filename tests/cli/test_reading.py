@@ -248,5 +248,43 @@ def test_a_folder_is_exported_in_partitions_that_duckdb_reads_straight(exported:
     assert found[0][2] == 2 * found[1][2]
 
 
+def test_files_of_one_name_are_exported_apart_and_copies_of_one_run_once(command, project: Path) -> None:
+    for folder, run_id in (("one", "aa"), ("two", "bb"), ("three", "bb")):
+        (project / "many" / folder).mkdir(parents=True)
+        path = synthetic.write(synthetic.run(rounds=2, run_id=run_id), project / "many" / folder)
+        path.rename(path.with_name("run.jsonl"))
+    assert command("export", "many", "--format", "parquet", "-o", "out").code == 0
+    frame = pd.read_parquet(project / "out")
+    assert set(frame["run"]) == {"aa", "bb"}
+    assert not frame.duplicated(["run", "case", "instrument", "metric", "round", "process", "block"]).any()
+
+
+def test_reference_runs_in_a_folder_are_no_runs_of_it_but_may_stand_beside(command, project: Path) -> None:
+    (project / "mine" / "reference").mkdir(parents=True)
+    synthetic.write(synthetic.run(rounds=2, run_id="5eed0001"), project / "mine")
+    synthetic.write(synthetic.run(rounds=2, run_id="5eed0002"), project / "mine" / "reference")
+
+    def shown(*words: str) -> set[str]:
+        done = command("report", "--format", "json", *words)
+        assert done.code == 0, done.error
+        return {row["run"] for row in json.loads(done.out)["summaries"]}
+
+    assert shown("mine") == {"5eed0001"}
+    assert shown("mine/reference") == {"5eed0002"}
+    assert shown("mine", "--against", "mine/reference") == {"5eed0001", "5eed0002"}
+    assert shown("mine", "--against", "mine") == {"5eed0001"}
+
+
+def test_keys_lay_out_csv_and_json_too_and_a_baseline_alone_is_not_passed_over(
+    command, refused, project: Path
+) -> None:
+    synthetic.write(synthetic.run(rounds=2), project)
+    done = command("report", ".", "--format", "csv", "--where", "group=matmul", "--columns", "dtype")
+    assert done.code == 0
+    names = {row["case"].partition("/")[0] for row in csv.DictReader(io.StringIO(done.out))}
+    assert names == {"matmul"}
+    refused(command("report", ".", "--baseline", "Z", "-o", "page.html"), "no run Z")
+
+
 def test_a_folder_is_exported_as_parquet_alone(command, refused, project: Path) -> None:
     refused(command("export", ".", "--format", "csv"), "as Parquet: --format parquet")

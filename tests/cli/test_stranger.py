@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import re
@@ -11,6 +12,7 @@ import zlib
 from html.parser import HTMLParser
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import synthetic
@@ -252,3 +254,72 @@ def test_a_text_that_reads_as_a_verdict_does_not_look_like_one(command, project:
     text = (project / "page.html").read_text()
     assert "<b>failed</b>" in text
     assert 'class="failed"' not in text
+
+
+def spoil(path: Path, unit: str) -> None:
+    """Write another unit into every line."""
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for line in lines:
+        if "unit" in line:
+            line["unit"] = unit
+    path.write_text("\n".join(map(json.dumps, lines)) + "\n")
+
+
+@pytest.mark.parametrize("words", SHOWING, ids=" ".join)
+def test_a_unit_alone_can_not_reach_the_terminal(command, project: Path, words: list[str]) -> None:
+    folder = project / "theirs"
+    folder.mkdir()
+    for number in range(12):
+        cases = [(synthetic.case("g", "steps", n=1), 1e-5 * (1 + number // 6), {})]
+        run = synthetic.run(
+            cases=cases, run_id=f"{number:08x}", rounds=3, seed=number, with_ceilings=True, skips=[]
+        )
+        started = f"2026-03-{number + 1:02d}T10:00:00.000+00:00"
+        run = dataclasses.replace(run, header=msgspec.structs.replace(run.header, started=started))
+        file = synthetic.write(run, folder)
+        spoil(file, "s\x1b]0;owned\x1b\\\n")
+    done = command(*words, str(folder if words[0] == "history" else file))
+    assert done.code == 0, done.error[-500:]
+    assert is_plain(done.out)
+    assert is_plain(done.error)
+    assert words[0] != "history" or "1 step" in done.out
+
+
+@pytest.mark.parametrize("words", [["--rows", "typo"], ["--baseline", "typo"]], ids=" ".join)
+def test_what_an_error_quotes_obeys_nothing(command, project: Path, words: list[str]) -> None:
+    folder = project / "theirs"
+    folder.mkdir()
+    done = command("compare", str(stranger(folder, FIXED | TOLD)), "--columns", "dtype", *words)
+    assert done.code == 2
+    assert is_plain(done.error)
+    assert done.error.count("\n") == 1
+    assert len(done.error) < 2_100
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("environment", "machine", "memory_bytes"), 10**400),
+        (("started",), "0001-01-01T00:00:00+14:00"),
+        (("loops",), 2**70),
+        (("work", "flop"), -1.0),
+    ],
+    ids=lambda part: ".".join(part) if isinstance(part, tuple) else "",
+)
+def test_one_impossible_number_is_told_in_one_line(
+    command, project: Path, path: tuple[str, ...], value: object
+) -> None:
+    folder = project / "theirs"
+    folder.mkdir()
+    file = synthetic.write(synthetic.run(cases=list(synthetic.grid())[:3], rounds=2), folder)
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    at = lines[0 if path[0] in ("environment", "started") else 1]
+    for key in path[:-1]:
+        at = at[key]
+    at[path[-1]] = value
+    file.write_text("\n".join(map(json.dumps, lines)) + "\n")
+    for words in (["show"], ["compare"], ["report", "--format", "markdown"]):
+        done = command(*words, str(file))
+        assert done.code == 2
+        assert done.error.count("\n") == 1
+        assert path[-1] in done.error

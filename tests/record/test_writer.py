@@ -32,7 +32,7 @@ from torchgauge.record import (
     read,
     run_file_name,
 )
-from torchgauge.record.schema import MOST, Number
+from torchgauge.record.schema import MOST, Amount, Count, Number
 
 # --- any line that the schema allows ---
 
@@ -41,6 +41,8 @@ SIMPLE: dict[Any, st.SearchStrategy[Any]] = {
     int: st.integers(-(2**53), 2**53),
     float: st.floats(allow_nan=False, allow_infinity=False),
     Number: st.floats(-MOST, MOST),
+    Amount: st.floats(0, MOST),
+    Count: st.integers(0, 2**62),
     bool: st.booleans(),
     type(None): st.none(),
 }

@@ -183,3 +183,24 @@ def test_runs_side_by_side_are_places_of_their_own() -> None:
 
 def test_a_question_without_data_is_not_asked() -> None:
     assert asked(run([])) == {}
+
+
+def test_every_answer_takes_the_submission_where_it_is_longer() -> None:
+    # synthetic submissions take 4 µs, longer than any of the device's own times here
+    case = synthetic.case
+    forms = [
+        (case("optimizers", "step", "cuda:0", optimizer="SGD", form=form, tensors="MLP"), took, {})
+        for form, took in (("for-loop", 3e-6), ("fused", 1e-6))
+    ]
+    pair = [
+        (case("inplace", "add", "cuda:0", form=form, n=8), took, {})
+        for form, took in (("functional", 2e-6), ("in-place", 1e-6))
+    ]
+    found = asked(run([*grid(32, 2e-6, 1e-6), *forms, *pair], ("cpu", "cuda:0")))
+    fastest = found["Which device and dtype is fastest?"]
+    assert rows(fastest)["matmul/square", "n 32"][1:3] == ("cpu float32", "cuda:0 float32")
+    assert "no difference is shown" in found["Where does in-place pay?"].sentences[0]
+    optimizer = found["Which form of an optimizer is fastest?"]
+    assert "the two fastest are not told apart" in optimizer.sentences[0]
+    for answer in (fastest, optimizer, found["Where does in-place pay?"]):
+        assert "that of the submission where it is longer" in answer.sentences[-1]

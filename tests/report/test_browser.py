@@ -143,3 +143,39 @@ def test_headings_are_in_order_and_drawings_have_a_name(tab, page) -> None:
     assert tab.run(unnamed) == 0
     assert tab.run("document.querySelectorAll('svg[role=img]').length") > 5
     assert tab.run("document.documentElement.lang") == "en"
+
+
+def test_heads_and_plain_cells_sort_by_the_number_that_they_show(tab, page, tmp_path) -> None:
+    cells = ["12 µs", "9 ms", "1,024", "64", "4 MiB", "64 KiB", "45 %", "1.5×", "3.2 GB/s ±4%", "many", ""]
+    body = "".join(
+        f"<tr><th>{cell}</th></tr>" if "±" not in cell else "<tr><th><b>3.2 GB/s</b> <i>±4%</i></th></tr>"
+        for cell in cells
+    )
+    text = page.read_text().replace(
+        "</main>", f'<table id="odd"><thead><tr><th>a</th></tr></thead><tbody>{body}</tbody></table></main>'
+    )
+    other = tmp_path / "odd.html"
+    other.write_text(text)
+    tab.open(other)
+    tab.run("document.querySelector('#odd thead button').click()")
+    shown = tab.run("[...document.querySelectorAll('#odd tbody tr')].map((row) => row.textContent)")
+    assert shown == [
+        *("12 µs", "9 ms", "1.5×", "45 %", "64", "1,024", "64 KiB", "4 MiB", "3.2 GB/s ±4%"),
+        *("many", ""),
+    ]
+
+
+def test_the_filter_reaches_heat_maps_and_opens_what_holds_a_row(tab, page) -> None:
+    tab.open(page)
+    tab.run(
+        "(() => { const field = document.getElementById('filter'); field.value = 'matmul';"
+        " field.dispatchEvent(new Event('input')); })()"
+    )
+    shown = "[...document.querySelectorAll('{} tbody tr')].filter((row) => row.offsetParent).length"
+    warm = tab.run(
+        "[...document.querySelectorAll('section.warm tbody tr')].filter((row) => row.offsetParent)"
+        ".map((row) => row.textContent)"
+    )
+    assert warm
+    assert all("matmul" in row for row in warm)
+    assert tab.run(shown.format("#first")) > 0

@@ -12,6 +12,7 @@ import pytest
 
 import synthetic
 from torchgauge.report import html
+from torchgauge.report.history_plots import history
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 
@@ -188,3 +189,30 @@ def test_the_history_of_many_runs_has_its_steps_drawn():
     assert "History of g/steps[cpu,float32,n=1], 14 runs: 1.4" in page
     assert "since 2026-03-08" in page
     assert 'id="history"' not in html.render(runs[:5])
+
+
+def test_steps_of_one_case_under_two_fingerprints_and_of_two_metrics_are_drawn_apart():
+    runs = []
+    for machine, at in (("one", 5), ("other", 8)):
+        for number in range(12):
+            cases = [(synthetic.case("g", "steps", "cuda:0", n=1), 1e-5 * (2 if number >= at else 1), {})]
+            made = synthetic.run(
+                ("cpu", "cuda:0"), cases=cases, run_id=f"{machine}{number}", rounds=3, seed=number,
+                failures=[], skips=[],
+            )  # fmt: skip
+            lines = [*made.measurements]
+            lines += [
+                msgspec.structs.replace(line, metric="time", method="host-clock")
+                for line in made.measurements
+                if line.metric == "device_time"
+            ]
+            environment = msgspec.structs.replace(made.header.environment, fingerprint=machine * 4)
+            started = f"2026-03-{number + 1:02d}T10:00:00.000+00:00"
+            header = msgspec.structs.replace(made.header, started=started, environment=environment)
+            runs.append(dataclasses.replace(made, header=header, measurements=lines))
+    found = history(runs)
+    assert found is not None
+    assert found.plot is not None
+    titles = [panel.title for panel in found.plot.panels]
+    assert len(set(titles)) == len(titles) == 4
+    assert "g/steps[cuda:0,float32,n=1], device time, fingerprint oneoneon" in titles

@@ -9,6 +9,7 @@ import pytest
 import synthetic
 from torchgauge.analysis.frame import summaries
 from torchgauge.record import Work
+from torchgauge.report import html
 from torchgauge.report.bars import breakdown, in_place
 from torchgauge.report.copies import copies
 from torchgauge.report.crossover import crossings, crossover
@@ -273,3 +274,32 @@ def test_copies_are_drawn_under_the_ceiling_of_their_way():
 def test_copies_of_one_size_are_no_plot():
     run = synthetic.run(cases=[(synthetic.case("transfer", "within", size=4096), 1e-5, {"bytes": 8192.0})])
     assert copies([run], benchmarks(timed(summaries([run]))), {run.id: "A"}) == []
+
+
+@pytest.mark.parametrize("dims", [(-1, -2), (-2, -1, 0), (-1, 1)])
+def test_parameters_below_zero_are_no_sizes(dims):
+    cases = [
+        (synthetic.case("softmax", "along", device, dim=dim), 1e-5, {})
+        for device in ("cpu", "cuda:0")
+        for dim in dims
+    ]
+    found = parts(cases, devices=("cpu", "cuda:0"))
+    assert crossings(found) == []
+    assert over_size(found["softmax", "along", ""], {}) is None
+
+
+def test_times_that_are_none_break_no_plot():
+    cases = [
+        (synthetic.case("sine_mlp", name, batch=8, width=4, mode="eager"), 1e-5, {"flop": 8.0})
+        for name in ("forward", "loss", "backward", "training_step")
+    ]
+    cases += [(synthetic.case("matmul", "square", dtype=d, n=8), 1e-5, {}) for d in ("float32", "float64")]
+    run = synthetic.run(cases=cases, failures=[], skips=[])
+    for value in (0.0, -1.0):
+        lines = [
+            msgspec.structs.replace(line, samples=[value] * len(line.samples))
+            if line.case.name in ("training_step", "square") and line.case.dtype == "float32"
+            else line
+            for line in run.measurements
+        ]
+        assert "</html>" in html.render([dataclasses.replace(run, measurements=lines)])

@@ -12,6 +12,7 @@ from torchgauge.analysis.frame import summaries
 from torchgauge.record import Part, Run
 from torchgauge.report import html, markdown
 from torchgauge.report.overview import overviews
+from torchgauge.report.quality import is_noisy
 from torchgauge.report.sections import sections
 from torchgauge.report.tables import Notes, tables
 
@@ -266,3 +267,26 @@ def test_a_run_most_of_whose_times_are_noisy_is_stamped_so(noise: float, stamps:
     run = synthetic.run(cases=cases, failures=[])
     (overview,) = overviews([run], summaries([run]))
     assert overview.stamps == stamps
+
+
+@pytest.mark.parametrize(
+    ("half", "between", "noisy"),
+    [(0.049, 0.0, False), (0.051, 0.0, True), (0.076, 0.03, False), (0.078, 0.03, True)],
+)
+def test_what_other_processes_add_to_an_interval_makes_no_time_noisy(
+    half: float, between: float, *, noisy: bool
+) -> None:
+    assert is_noisy(half, between) is noisy
+
+
+@pytest.mark.parametrize(
+    ("noise", "processes", "noisy"), [(0.001, 1, False), (0.1, 1, True), (0.001, 3, False), (0.08, 3, True)]
+)
+def test_a_time_is_called_noisy_by_what_its_rounds_show(noise: float, processes: int, *, noisy: bool) -> None:
+    cases = [(synthetic.case("creation", "zeros", n=6), 1e-5, {"noise": noise})]
+    run = synthetic.run(cases=cases, processes=processes, failures=[], skips=[])
+    frame = summaries([run])
+    (overview,) = overviews([run], frame)
+    assert any("1 of 1 time is noisy" in sentence for sentence in overview.cautions) is noisy
+    (made,) = tables(frame, {run.id: "A"}, Notes())
+    assert [cell.noisy for _, cells in made.rows for cell in cells if cell] == [noisy]

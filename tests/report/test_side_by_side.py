@@ -112,3 +112,27 @@ def test_a_narrow_terminal_gets_the_columns_in_parts(runs) -> None:
     narrow = text(wide, 44)
     assert max(len(line) for line in narrow.splitlines()) <= 44
     assert narrow.count("square") >= 4
+
+
+def test_several_metrics_are_never_joined(runs) -> None:
+    laid = projection.laid_out(runs[:1], ["name"], ["dtype"], {"instrument": ["time"], "name": ["square"]})
+    assert laid.projection.row_keys == ("name", "metric")
+    assert [names for names, _ in laid.table.rows] == [("square", "time"), ("square", "first call")]
+    assert "metric" not in laid.projection.varying
+
+
+def test_what_is_asked_for_and_nowhere_is_told(runs) -> None:
+    laid = projection.laid_out(runs, ["case"], ["run"], {"dtype": ["float32", "bfloat61"]})
+    assert "Nothing has dtype=bfloat61." in laid.notes
+
+
+def test_a_case_that_failed_in_a_later_round_is_named(runs) -> None:
+    failed = msgspec.structs.replace(runs[0].failures[0], case=runs[0].measurements[0].case)
+    laid = projection.laid_out([replace(runs[0], failures=[failed])], ["case"], ["run"])
+    name = runs[0].measurements[0].case.id
+    assert f"Failed in a later round, the values are from those before: {name}." in laid.notes
+
+
+def test_the_header_names_what_all_cells_are_of(runs) -> None:
+    laid = projection.laid_out(runs[:1], ["dtype"], ["run"], {"name": ["square"], "n": ["32"]})
+    assert laid.common.startswith("matmul/square, n = 32 · ")

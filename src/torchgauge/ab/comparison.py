@@ -23,7 +23,7 @@ from torchgauge.analysis.gate import Comparison, Design, Verdict
 from torchgauge.analysis.gate.acceptance import Accepted, accept
 from torchgauge.errors import TorchgaugeError
 from torchgauge.measure.ab import counting
-from torchgauge.measure.ab.conductor import Cast, Conductor, Request
+from torchgauge.measure.ab.conductor import Cast, Conductor, Request, visits
 from torchgauge.measure.sides import Side
 from torchgauge.record import read_ab
 from torchgauge.record.ab import AB_SCHEMA, AbConfig, AbEnd, AbHeader, AbRun, SideOf
@@ -72,15 +72,14 @@ def compare(
     conductor = Conductor(base, head, request, say)
     cast = conductor.introduce()
     timed = "time" in plan.metrics
+    cost = gate.usual_cost(visits(len(cast.cases)), conductor.lanes)
     if timed:
-        gate.check(
-            plan.design, len(cast.cases), plan.minutes * 60, gate.USUAL_COST, spent=time.monotonic() - begin
-        )
-    run_id, name = run_file_name(datetime.now(UTC), platform.node())
-    writer = RunWriter(results / name.replace(".jsonl", ".ab.jsonl"), "ab")
+        gate.check(plan.design, len(cast.cases), plan.minutes * 60, cost, spent=time.monotonic() - begin)
     wanted = gate.Wanted(plan.design, plan.minutes * 60, len(cast.cases))
     floors = known_floors(results, cast.head.environment, request.isolation, wanted)
-    course = Course(conductor, gate.begin(plan.design, _floors(cast, plan.design, floors)), say)
+    course = Course(conductor, gate.begin(plan.design, _floors(cast, plan.design, floors)), cost, say)
+    run_id, name = run_file_name(datetime.now(UTC), platform.node())
+    writer = RunWriter(results / name.replace(".jsonl", ".ab.jsonl"), "ab")
     end = AbEnd(finished="", pairs=0, wall_seconds=0.0, timed_seconds=0.0, interrupted=True)
     try:
         header = _header(run_id, cast, base, head, request, plan)
@@ -92,14 +91,17 @@ def compare(
             found += course.comparisons(cast)
         for metric in plan.metrics:
             if metric != "time":
-                found += counted(base, head, request, metric, writer.append, say)
+                found += counted(base, head, request, metric, list(cast.cases), writer.append, say)
         if not found:
             why = next(iter(course.left_out.values()), "no case counts anything")
             raise TorchgaugeError(f"nothing was compared: {why}")
         found, remarks = accept(_sorted(found), plan.accepted, datetime.now(UTC).date())
         for one in found:
             writer.append(one)
-        disturbed = _poor(conductor) or _disturbed(course.canary, header)
+        slow = [course.too_slow] if course.too_slow else []
+        if list(plan.metrics) != ["time"]:  # what was counted counts
+            remarks, slow = [*remarks, *slow], []
+        disturbed = _poor(conductor) or _disturbed(course.canary, header) or next(iter(slow), None)
         end = replace(
             end,
             verdict=gate.overall(

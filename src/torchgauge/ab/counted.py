@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from torchgauge.analysis.gate.exact import COUNTS, INSTRUCTIONS_FLOOR, compare_counts
+from torchgauge.errors import TorchgaugeError
 from torchgauge.measure.ab import counting
 from torchgauge.measure.ab.conductor import Request
 from torchgauge.measure.sides import Side
@@ -18,6 +19,7 @@ def counted(
     head: Side,
     request: Request,
     metric: str,
+    cases: Sequence[str],
     write: Callable[[CountLine | AbFailure], None],
     say: Callable[[str], None],
 ) -> list[Comparison]:
@@ -28,11 +30,12 @@ def counted(
         head: what is judged.
         request: what both count.
         metric: "counts" or "instructions".
+        cases: ids of what both sides have: all are an ERROR where a side can't be counted at all.
         write: takes each line of the file.
         say: tells the user one line.
 
     Raises:
-        TorchgaugeError: a side can't be counted, or the file can't be written.
+        TorchgaugeError: the file can't be written.
 
     """
     sides = {"base": base, "head": head}
@@ -40,7 +43,11 @@ def counted(
     failed: dict[str, str] = {}
     for process in range(counting.PROCESSES[metric]):
         say(f"counting {metric} of both sides, {process + 1} of {counting.PROCESSES[metric]}")
-        for name, one in counting.count(sides, request, metric, process).items():
+        try:
+            both = counting.count(sides, request, metric, process)
+        except TorchgaugeError as error:
+            return list(_errors(dict.fromkeys(cases, str(error)), metric))
+        for name, one in both.items():
             for line in one.lines:
                 write(line)
             for failure in one.failures:

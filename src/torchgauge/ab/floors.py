@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,19 +12,23 @@ import msgspec
 from torchgauge import __version__
 from torchgauge.analysis.gate import Wanted
 from torchgauge.analysis.gate.noise import MachineNoise
+from torchgauge.errors import TorchgaugeError
 from torchgauge.files import replace
 from torchgauge.record.noise import NOISE_SCHEMA, Noise, noise_path, read_noise
 from torchgauge.record.schema import Environment
 
 
 def keep_noise(noise: MachineNoise, results: Path) -> Path:
-    """Store it in the folder of results, in the place of what was there of this machine.
+    """Store it in the folder of results; of cases that were not measured now, what was there stays.
 
     Raises:
         TorchgaugeError: it can't be written.
 
     """
     path = noise_path(results, noise.machine_key, noise.isolation)
+    before: Mapping[str, list[float]] = {}
+    with contextlib.suppress(TorchgaugeError):  # what can't be read is replaced
+        before = read_noise(path).log_ratios if path.exists() else {}
     kept = Noise(
         schema=NOISE_SCHEMA,
         machine_key=noise.machine_key,
@@ -33,7 +38,7 @@ def keep_noise(noise: MachineNoise, results: Path) -> Path:
         runs=noise.runs - noise.invalid,
         alarms=noise.alarms,
         case_seconds=noise.case_seconds,
-        log_ratios={case: list(some) for case, some in noise.log_ratios.items()},
+        log_ratios={**before, **{case: list(some) for case, some in noise.log_ratios.items()}},
     )
     replace(path, msgspec.json.encode(kept) + b"\n", "--results")
     return path

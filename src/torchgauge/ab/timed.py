@@ -23,19 +23,22 @@ class Course:
     Args:
         conductor: measures them.
         state: of the rules, at their beginning.
+        cost: what a pair is guessed to take.
         say: tells the user one line.
 
     """
 
-    def __init__(self, conductor: Conductor, state: State, say: Callable[[str], None]) -> None:
+    def __init__(self, conductor: Conductor, state: State, cost: Cost, say: Callable[[str], None]) -> None:
         self._conductor = conductor
         self._state = state
         self._say = say
-        self._cost = gate.USUAL_COST
+        self._cost = cost
         self._left_out: set[str] = set()
         self._why: dict[str, str] = {}
         self._spent: list[tuple[float, float]] = []
         self.pairs = 0
+        self.too_slow: str | None = None
+        """Why no case could ever have been REGRESSED in the time, if that turned out."""
         self.canary: list[float] = []
 
     def run(self, until: float) -> None:
@@ -45,9 +48,10 @@ class Course:
             until: when the time is up, by `time.monotonic`.
 
         """
-        while batch := gate.plan(self._state, (until - time.monotonic()) / MARGIN, self._cost):
+        while batch := gate.plan(self._state, seconds := self._seconds(until), self._cost):
             ratios: dict[str, list[float]] = defaultdict(list)
             cases, done = list(batch.cases), 0
+            screening = not self._state.screened
             while cases and done < batch.pairs:
                 at_once = self._conductor.batch  # a last one alone would take as long
                 left = max(0.0, until - time.monotonic())
@@ -60,7 +64,27 @@ class Course:
                 for seen in self._conductor.measure(cases, at_once):
                     cases = self._take(seen, cases, ratios)
                 done += at_once
+                if screening and (known := gate.plan(self._state, seconds, self._cost)):
+                    batch = known  # as it would have been planned, had the cost been known
+            if not done:
+                break
             self._state = gate.take(self._state, ratios)
+            if screening:
+                self._check(self._seconds(until))
+
+    def _seconds(self, until: float) -> float:
+        """Give the time that is left for planning."""
+        return (until - time.monotonic()) / MARGIN
+
+    def _check(self, seconds: float) -> None:
+        """Find out, at the end of screening, whether there is time to confirm anything at all."""
+        undecided = [case for case in self._state.ratios if case not in self._state.settled]
+        if undecided and self._cost.fits(seconds, 1) < gate.pairs_needed(self._state.design.alpha_of_test(0)):
+            took = self._cost.pair(len(self._state.ratios))
+            self.too_slow = (
+                f"a pair took {took:.0f} s, which left no time to confirm a regression, whatever the pairs "
+                "show: allow more --minutes, or choose fewer cases with -k"
+            )
 
     def _take(self, seen: Seen, cases: list[str], ratios: dict[str, list[float]]) -> list[str]:
         """Take what one pair saw; give the cases that can go on."""

@@ -16,6 +16,7 @@ import json
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 
 import msgspec
@@ -52,13 +53,15 @@ def export(run: Run, format: str, out: Path | str) -> None:
 
 
 def partition(run: Run) -> Path:
-    """Give a run's place in a folder of many, as Hive names partitions: `machine_key=…/month=2026-11/NAME`.
+    """Give a run's place in a folder of many, as Hive names partitions: `machine_key=…/month=2026-11/ID`.
 
-    The machine's key is the run file's own word: of it letters and digits are taken. The month is in UTC.
+    Key and id are the run file's own words: of the key letters and digits are taken, and an id of anything
+    else goes by its digest. Two files of one run have one place. The month is in UTC.
     """
+    own = run.id if re.fullmatch(r"[A-Za-z0-9]{1,32}", run.id) else sha256(run.id.encode()).hexdigest()[:32]
     key = re.sub(r"[^A-Za-z0-9]", "", run.header.environment.machine_key)[:32] or "unknown"
     month = datetime.fromisoformat(run.header.started).astimezone(UTC).strftime("%Y-%m")
-    return Path(f"machine_key={key}") / f"month={month}" / run.path.with_suffix(".parquet").name
+    return Path(f"machine_key={key}") / f"month={month}" / f"{own}.parquet"
 
 
 def csv(*runs: Run) -> bytes:

@@ -36,6 +36,7 @@ SUMMARY_COLUMNS: dict[str, str] = {
     "value": "float64",
     "low": "float64",
     "high": "float64",
+    "between": "float64",
     "p05": "float64",
     "p05_low": "float64",
     "p05_high": "float64",
@@ -95,9 +96,10 @@ def summaries(runs: Iterable[Run]) -> pd.DataFrame:
     `value` is the headline, `quantile` says which: 0.05 for times on the CPU, where noise only adds,
     0.5 for everything else. `low` and `high` are its 95 % interval, clustered by process where there
     are several, by round otherwise (`torchgauge.estimate`); they are missing where there is one
-    cluster only. `p05` and `median` come with intervals of their own. Values are in `unit`, rates per
-    second of the headline; a rate is missing where no work is stated and for metrics that are not the
-    time of the work (`first_call`, `submit_time`, a profiler's times).
+    cluster only. `between` is the standard deviation of the log by which they were widened for what one
+    process can't show, 0 where they were not. `p05` and `median` come with intervals of their own. Values
+    are in `unit`, rates per second of the headline; a rate is missing where no work is stated and for
+    metrics that are not the time of the work (`first_call`, `submit_time`, a profiler's times).
 
     `flop_share` and `bytes_share` are the rates over the measured ceilings of the run, and `ceiling` names
     the one that the case comes nearest to; `peak_share` is the greater share of the chip's published
@@ -219,6 +221,7 @@ def _summary_row(
         "value": leading.value,
         "low": leading.low,
         "high": leading.high,
+        "between": leading.between,
         "p05": low_end.value,
         "p05_low": low_end.low,
         "p05_high": low_end.high,

@@ -13,7 +13,10 @@ import pandas as pd
 
 INSTRUMENT = "gap"
 METHOD = "device-events minus torch-profiler"
-_INTERVALS = ("low", "high", "p05", "p05_low", "p05_high", "median", "median_low", "median_high", "min")
+_INTERVALS = (
+    *("low", "high", "between", "p05", "p05_low", "p05_high"),
+    *("median", "median_low", "median_high", "min"),
+)
 _RATES = ("flop_per_second", "bytes_per_second", "items_per_second")
 
 

@@ -102,8 +102,10 @@ def _estimate(
     found = estimate(clusters, q)
     if found.low is None and pooled is not None and found.value > 0:
         found = replace(found, low=found.value, high=found.value).widened(pooled)
-    found = found.widened(between)
-    return found if found.low is None else replace(found, low=found.low / slowed)
+    wide = found.widened(between)
+    if wide.low is None:
+        return wide
+    return replace(wide, low=wide.low / slowed, between=0.0 if wide is found else between)
 
 
 def _clusters(pool: Sequence[Measurement], pace: Mapping[int, float | None]) -> list[list[float]]:

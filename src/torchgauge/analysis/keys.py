@@ -53,6 +53,8 @@ class Point:
     facts: Mapping[str, object]
     value: Value | None
     unit: str
+    failed: bool = False
+    """Whether it raised in any round."""
 
     def get(self, key: str) -> object:
         """Give the value of a key; None where it has none."""
@@ -71,9 +73,9 @@ def points_of(runs: Iterable[Run]) -> list[Point]:
             of_case[f"param_{name}" if name in (CASE, *OF_CASE, *OF_MEASURING, *OF_RUN) else name] = value
         value = None
         if known["value"] is not None:
-            value = Value(known["value"], known["low"], known["high"])
+            value = Value(known["value"], known["low"], known["high"], known["between"] or 0.0)
         facts = of_run[row["run"]] | {key: known[key] for key in OF_MEASURING} | {ID: row["case"]}
-        points.append(Point(of_case, facts, value, known["unit"] or ""))
+        points.append(Point(of_case, facts, value, known["unit"] or "", bool(known["failed"])))
     return points
 
 

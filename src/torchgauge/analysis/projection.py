@@ -8,7 +8,7 @@ say.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 from torchgauge.analysis.keys import (
     CASE,
     ID,
+    OF_CASE,
     OF_MEASURING,
     Key,
     Point,
@@ -72,6 +73,12 @@ class Projection:
     fingerprints: tuple[tuple[str, ...], ...]
     mismatched: int = 0
     """Ratios that were left out, since one device was measured in two ways."""
+    params: tuple[str, ...] = ()
+    """Keys that are parameters of cases."""
+    nowhere: tuple[tuple[str, str], ...] = ()
+    """Keys and values that were asked for and that nothing has."""
+    broken: tuple[str, ...] = ()
+    """Cases that failed in a later round, and whose value is from the rounds before."""
 
 
 @dataclass
@@ -126,7 +133,10 @@ def project(
         raise TorchgaugeError(
             f"--where {held} leaves nothing of these runs" if held else "these runs hold no measurement"
         )
-    taken = frozenset(asked)
+    several = _several_metrics(chosen) and "metric" not in columns
+    if several and "metric" not in rows:
+        rows = (*rows, "metric")
+    taken = frozenset((*rows, *columns))
     grid: dict[tuple[Key, Key], _Group] = {}
     for point in chosen:
         place = (place_of(point, rows, taken), place_of(point, columns, taken))
@@ -139,7 +149,28 @@ def project(
         )
         for axis, keys in enumerate((rows, columns))
     ]
-    return _projection(rows, columns, baseline, chosen, grid, axes)
+    nowhere = tuple(
+        (key, value)
+        for key, values in where.items()
+        for value in values
+        if not any(is_held(point, {key: [value]}) for point in every)
+    )
+    found = _projection(rows, columns, baseline, chosen, grid, axes)
+    broken = dict.fromkeys(str(point.facts[ID]) for point in chosen if point.failed and point.value)
+    params = dict.fromkeys(key for point in chosen for key in point.of_case if key not in OF_CASE)
+    if several:  # no mean of metrics means anything
+        found = replace(found, means=(None,) * len(found.columns))
+    return replace(found, params=tuple(params), nowhere=nowhere, broken=tuple(broken))
+
+
+def _several_metrics(points: Iterable[Point]) -> bool:
+    """Tell whether a case of a run has several metrics among these."""
+    seen: dict[tuple[object, object], object] = {}
+    return any(
+        seen.setdefault((point.facts["run"], point.facts[ID]), point.facts["metric"]) != point.facts["metric"]
+        for point in points
+        if point.value is not None
+    )
 
 
 def _plainly(_: str, value: object) -> tuple[int, float, str]:

@@ -22,6 +22,8 @@ class Value:
     value: float
     low: float | None = None
     high: float | None = None
+    between: float = 0.0
+    """As of `torchgauge.estimate.Estimate`."""
 
 
 @dataclass(frozen=True)

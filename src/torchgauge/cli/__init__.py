@@ -8,7 +8,7 @@ import sys
 
 from torchgauge.cli import ab, compare, doctor, reading, run
 from torchgauge.cli.subcommands import Subcommands, cure
-from torchgauge.errors import TorchgaugeError
+from torchgauge.errors import TorchgaugeError, one_line
 
 TYPE_CHECKING = False  # typing's own is not imported: `--help` is to be as quick as argparse
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except TorchgaugeError as error:
-        print(f"torchgauge: error: {error}", file=sys.stderr)
+        print(f"torchgauge: error: {one_line(str(error))}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
         print(f"torchgauge: error: {error.name} is missing; {cure(options.extra)}", file=sys.stderr)

@@ -25,7 +25,7 @@ _SPEC = "git:REF, python:PATH or here"
 def declare(subcommands: Subcommands) -> None:
     """Declare `ab` and `aa`."""
     made = subcommands.add(
-        "ab", ab, extra="run", example="torchgauge ab bench --base git:main -k matmul", passes_on=True
+        "ab", ab, extra="run,report", example="torchgauge ab bench --base git:main -k matmul", passes_on=True
     )
     add = made.add_argument
     add("paths", nargs="*", metavar="PATH", help="files, folders or file.py::function (default: bench)")
@@ -46,7 +46,9 @@ def declare(subcommands: Subcommands) -> None:
     add("--annotations", action="store_true", help="GitHub's annotations, on stderr")
     _declare_measuring(add)
 
-    made = subcommands.add("aa", aa, extra="run", example="torchgauge aa bench --runs 5", passes_on=True)
+    made = subcommands.add(
+        "aa", aa, extra="run,report", example="torchgauge aa bench --runs 5", passes_on=True
+    )
     add = made.add_argument
     add("paths", nargs="*", metavar="PATH", help="files, folders or file.py::function (default: bench)")
     add("--side", metavar="SPEC", default="here", help=f"what is measured twice: {_SPEC} (default: here)")
@@ -122,12 +124,19 @@ def aa(options: argparse.Namespace) -> int:
     from torchgauge.files import check_writable, replace
     from torchgauge.measure import sides
     from torchgauge.record import read_ab
-    from torchgauge.report.gate import noise, noise_page
+    from torchgauge.record.ab import Verdict
+    from torchgauge.report.gate import noise, noise_page, words
 
     if options.page:
         check_writable(Path(options.page), "--page")
     _check_minutes(options)
     runs = [read_ab(name) for name in options.add]
+    if runs:
+        machine_noise(runs, Design())  # what can't be added is told before anything is measured
+        if options.isolation not in {run.header.config.isolation for run in runs}:
+            raise TorchgaugeError(f"--add: these runs are not {options.isolation}; name those that are")
+        if len({run.header.id for run in runs}) < len(runs):
+            raise TorchgaugeError("--add: a run is named twice; name it once")
     side = sides.parse(options.side)
     request, results = _request(options), _results(options)
     with sides.prepared(side, side, repository=Path(), source=options.source, bench_from="head") as both:
@@ -140,9 +149,11 @@ def aa(options: argparse.Namespace) -> int:
     found = machine_noise(runs, Design())
     if options.page:
         replace(Path(options.page), noise_page.render(found).encode(), "--page")
-    kept = keep_noise(found, results)
     sys.stdout.write(noise.document(found) if options.format == "json" else noise.text(found))
-    _say(f"stored for torchgauge ab on this machine: {kept}")
+    if not found.cases:
+        _say("nothing is stored: no case was measured in a run that counts")
+        return words.EXIT_CODES[Verdict.INVALID if found.invalid == found.runs else Verdict.ERROR]
+    _say(f"stored for torchgauge ab on this machine: {keep_noise(found, results)}")
     return 0
 
 

@@ -101,5 +101,5 @@ def conditions(texts: Sequence[str]) -> dict[str, list[str]]:
         key, sign, values = text.partition("=")
         if not (key.strip() and sign):
             raise TorchgaugeError(f"--where {text!r}: say KEY=VALUE, such as dtype=float32")
-        found.setdefault(key.strip(), []).extend(values.split(","))
+        found.setdefault(key.strip(), []).extend(value.strip() for value in values.split(","))
     return found

@@ -9,6 +9,8 @@ from torchgauge.errors import TorchgaugeError
 AB = ".ab.jsonl"
 """How the names of A/B files end."""
 
+REFERENCE = "reference"
+"""The word for the runs of results/reference, and the name of their folder."""
 MANY = 40
 """So many are worth the start of other processes, and a line on how far it got."""
 MOST_RUNS = 100
@@ -103,7 +105,7 @@ def against(what: str | None) -> list[str]:
     if what is None:
         return []
     places = [Path(what)]
-    if what == "reference":  # of the folder one is in, or of the checkout that torchgauge runs from
+    if what == REFERENCE:  # of the folder one is in, or of the checkout that torchgauge runs from
         places += [Path("results/reference"), Path(__file__).parents[3] / "results" / "reference"]
     for place in places:
         if place.is_file():
@@ -117,8 +119,17 @@ def against(what: str | None) -> list[str]:
     )
 
 
+def beside(names: Sequence[str], others: Sequence[str]) -> list[str]:
+    """Join run files and folders with files to put beside them, but for those that are among them already."""
+    from pathlib import Path
+
+    here = [path for name in names for path in (run_paths(name) if Path(name).is_dir() else [Path(name)])]
+    known = {path.resolve() for path in here}
+    return [*names, *(other for other in others if Path(other).resolve() not in known)]
+
+
 def run_paths(folder: str) -> list[Path]:
-    """Give the run files below a folder.
+    """Give the run files below a folder, but for those in a folder `reference` in it: they are of others.
 
     Raises:
         TorchgaugeError: there is no such folder, or no run file in it.
@@ -128,7 +139,11 @@ def run_paths(folder: str) -> list[Path]:
 
     if not Path(folder).is_dir():
         raise TorchgaugeError(f"{folder}: is no folder; name the one of your run files, such as results")
-    paths = sorted(path for path in Path(folder).rglob("*.jsonl") if not path.name.endswith(AB))
+    paths = sorted(
+        path
+        for path in Path(folder).rglob("*.jsonl")
+        if not path.name.endswith(AB) and REFERENCE not in path.relative_to(folder).parts[:-1]
+    )
     if not paths:
         raise TorchgaugeError(f"{folder}: holds no run file (*.jsonl); measure with: torchgauge run")
     return paths

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from torchgauge.cli.compare import conditions, declare_keys, words
-from torchgauge.cli.inputs import AB, against, each, read_runs, run_paths, spare
+from torchgauge.cli.inputs import AB, against, beside, each, read_runs, run_paths, spare
 from torchgauge.errors import TorchgaugeError
 
 TYPE_CHECKING = False  # see torchgauge.cli
@@ -87,10 +87,10 @@ def report(options: argparse.Namespace) -> int:
     to_file = options.output is not None or options.format == "html"
     if to_file:
         check_writable(target, "-o")  # a page of large runs takes its time
-    runs = read_runs([*options.runs, *against(options.against)])
+    runs = read_runs(beside(options.runs, against(options.against)))
     spare(target, runs)
     laid = None
-    if options.rows or options.columns or options.where:
+    if options.rows or options.columns or options.where or options.baseline:
         from torchgauge.report.projection import laid_out
 
         laid = laid_out(
@@ -118,6 +118,10 @@ def _written(form: str, runs: Sequence[Run], laid: Laid | None, folder: Path) ->
         from torchgauge.report import markdown
 
         return markdown.render(runs, laid).encode()
+    if laid:
+        from torchgauge.report import projection
+
+        return projection.RENDERERS[form](laid).encode()
     from torchgauge.analysis import export as exporting
 
     return (exporting.csv if form == "csv" else exporting.json_of)(*runs)

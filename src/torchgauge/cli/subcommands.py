@@ -32,7 +32,7 @@ class Subcommands:
         name: str,
         act: Callable[[argparse.Namespace], int],
         *,
-        extra: Literal["run", "report"],
+        extra: Literal["run", "report", "run,report"],
         example: str,
         passes_on: bool = False,
     ) -> argparse.ArgumentParser:
@@ -41,7 +41,7 @@ class Subcommands:
         Args:
             name: the word that calls it.
             act: what it does; takes the options and gives the exit code. Its docstring is the help's summary.
-            extra: the extra of the package that has all it imports.
+            extra: the extras of the package that have all it imports.
             example: a command line for the end of its help.
             passes_on: what follows `--` is pytest's, and `act` finds it as `pytest_args`.
 
@@ -75,5 +75,6 @@ class _Parser(argparse.ArgumentParser):
 
 
 def cure(extra: str) -> str:
-    """Say how to install what an extra has."""
-    return f"install torchgauge with its extra {extra!r}, in a checkout: pip install '.[{extra}]'"
+    """Say how to install what an extra has, or several with commas between them."""
+    noun = "extras" if "," in extra else "extra"
+    return f"install torchgauge with its {noun} {extra!r}, in a checkout: pip install '.[{extra}]'"

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -140,20 +140,31 @@ def run(
 
 def run_together(
     commands: Sequence[tuple[Sequence[str | Path], Path, Mapping[str, str]]],
+    look: Callable[[int], None] = lambda _: None,
 ) -> list[subprocess.CompletedProcess[bytes]]:
     """Run commands at the same time, each with its working directory and its environment, as `run` does.
+
+    Args:
+        commands: of each its words, its working directory and its environment.
+        look: called every second with the place of each command that still runs; what it raises ends all.
 
     Raises:
         OSError: one can't be started.
 
     """
-    from concurrent.futures import ThreadPoolExecutor  # only here: the janitor itself has no use for it
+    # only here: the janitor itself has no use for it
+    from concurrent.futures import ThreadPoolExecutor, wait
 
     with ExitStack() as stack:
         # the pool comes first, so that it is left last: its threads end once the processes are gone
         pool = stack.enter_context(ThreadPoolExecutor(len(commands)))
         children = [stack.enter_context(_started(*command)) for command in commands]
-        said = list(pool.map(subprocess.Popen.communicate, children))
+        going = [pool.submit(child.communicate) for child in children]
+        while wait(going, timeout=1).not_done:
+            for place, one in enumerate(going):
+                if not one.done():
+                    look(place)
+        said = [one.result() for one in going]
     return [
         subprocess.CompletedProcess(child.args, child.returncode, *both)
         for child, both in zip(children, said, strict=True)

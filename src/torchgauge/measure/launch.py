@@ -28,6 +28,9 @@ from torchgauge.measure.schedule import passes
 from torchgauge.record import Case, Failure, Run, RunWriter, read, run_file_name
 from torchgauge.record.ending import ending, seconds_before
 
+IN_GROUP = "TORCHGAUGE_IN_GROUP"
+"""Variable that is set where who started this process ends its whole group: the workers then stay in it."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -191,7 +194,7 @@ def _worker(request: Request, crumb: Path, process: int, path: Path, extra: list
         command = [*valgrind.command(crumb.parent), *command]
         variables = valgrind.environment(variables, crumb.parent)
     # its own process group: a Ctrl-C reaches it once, from here, and not twice
-    child = subprocess.Popen(command, start_new_session=True, env=variables)
+    child = subprocess.Popen(command, start_new_session=IN_GROUP not in os.environ, env=variables)
     stopped = False
 
     def stop(_number: int, _frame: object) -> None:

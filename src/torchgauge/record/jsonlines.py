@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 import msgspec
 
-from torchgauge.errors import TorchgaugeError
+from torchgauge.errors import TorchgaugeError, one_line
 
 T = TypeVar("T")
 
@@ -21,7 +21,7 @@ class RecordError(TorchgaugeError):
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__("".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in message))
+        super().__init__(one_line(message))
 
 
 class _Probe(msgspec.Struct):
@@ -110,8 +110,9 @@ def first(path: Path, text: bytes, kind: str, newest: int, decoder: msgspec.json
         )
     line = decode(path, 1, text, decoder)
     try:
-        aware = datetime.fromisoformat(line.started).tzinfo is not None
-    except ValueError:
+        began = datetime.fromisoformat(line.started)
+        aware = began.tzinfo is not None and began.astimezone(UTC) is not None
+    except (ValueError, OverflowError):
         aware = False
     if not aware:
         said = line.started[:_LONGEST]
@@ -129,6 +130,8 @@ def decode(path: Path, number: int, text: bytes, decoder: msgspec.json.Decoder[T
     try:
         return decoder.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        if isinstance(error, UnicodeDecodeError) or "UTF-8" in str(error):  # msgspec says it in several ways
+            raise RecordError(f"{path}, line {number}: is no UTF-8") from None
         cause, _, place = str(error).rpartition(" - at ")
         if not cause:
             cause, place = place, ""

@@ -21,6 +21,8 @@ Scalar = str | int | float | bool | None
 
 MOST = 1e30
 Number = Annotated[float, Meta(ge=-MOST, le=MOST)]
+Amount = Annotated[float, Meta(ge=0, le=MOST)]
+Count = Annotated[int, Meta(ge=0, le=2**62)]
 """What is measured or stated; a file with anything beyond is damaged."""
 
 
@@ -41,9 +43,9 @@ class Case(Struct, frozen=True, kw_only=True):
 class Work(Struct, frozen=True, kw_only=True):
     """What one call must do at the least; None where the benchmark states nothing."""
 
-    flop: Number | None = None
-    bytes: Number | None = None
-    items: Number | None = None
+    flop: Amount | None = None
+    bytes: Amount | None = None
+    items: Amount | None = None
 
 
 class Summary(Struct, frozen=True, kw_only=True):
@@ -89,10 +91,10 @@ class Measurement(Struct, frozen=True, kw_only=True, tag="measurement", tag_fiel
     metric: str
     unit: str
     method: str
-    round: int
-    process: int
+    round: Count
+    process: Count
     samples: list[Number]
-    loops: int
+    loops: Count
     summary: Summary
     work: Work
     conditions: dict[str, Scalar] = {}
@@ -168,10 +170,10 @@ class Machine(Struct, frozen=True, kw_only=True):
     """Cores granted by a container's quota."""
     governor: str | None
     frequency_hertz: float | None
-    cache_bytes: int | None
+    cache_bytes: Count | None
     """Size of the last-level cache."""
-    memory_bytes: int | None
-    memory_available_bytes: int | None
+    memory_bytes: Count | None
+    memory_available_bytes: Count | None
     load_1min: float | None
     virtualization: str | None
 
@@ -183,7 +185,7 @@ class Accelerator(Struct, frozen=True, kw_only=True):
     name: str
     uuid_hash: str | None
     driver: str | None
-    memory_bytes: int | None
+    memory_bytes: Count | None
     multiprocessors: int | None
     capability: str | None
     clock_hertz: float | None

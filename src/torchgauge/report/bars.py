@@ -125,7 +125,7 @@ def steps(benchmarks: Bench) -> dict[tuple[Any, ...], dict[str, Row]]:
         if group == "sine_mlp" and metric == "" and name in (*PARTS, WHOLE):
             for row in rows:
                 eager = row["params"].get("mode", "eager") == "eager"
-                if row["value"] is not None and eager and row["params"].get("form", "eager") == "eager":
+                if (row["value"] or 0) > 0 and eager and row["params"].get("form", "eager") == "eager":
                     where = tuple(row["params"].get(key, "") for key in ("batch", "width"))
                     parts.setdefault((row["run"], row["device"], row["dtype"], *where), {})[name] = row
     return {key: found for key, found in parts.items() if WHOLE in found and len(found) > 2}

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from torchgauge.analysis.ceilings import STREAMS, Ceiling, Ceilings, Peaks
 from torchgauge.record import Run
 from torchgauge.report import order
-from torchgauge.report.quality import NOISY
+from torchgauge.report.quality import is_noisy
 from torchgauge.report.tables import Cell, Table
 from torchgauge.report.text import label, percent, plain
 from torchgauge.units import format_quantity
@@ -96,7 +96,7 @@ def _cell(one: Ceiling | None) -> Cell | None:
         return None
     half = one.found.relative_half_width
     return Cell(
-        value=format_quantity(one.found.value, one.unit),
+        value=format_quantity(one.found.value, plain(one.unit, 12)),
         interval="" if half is None else f"±{percent(half)}",
-        noisy=half is not None and half > NOISY,
+        noisy=half is not None and is_noisy(half, one.found.between),
     )

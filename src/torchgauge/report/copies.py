@@ -40,7 +40,7 @@ def copies(runs: Sequence[Run], benchmarks: Bench, run_labels: Mapping[str, str]
         for (group, name, metric), members in benchmarks.items()
         if (group, metric) == (GROUP, "") and name in WAYS
         for row in members
-        if row["bytes_per_second"] and size_of(row["params"].get("size"))
+        if (row["bytes_per_second"] or 0) > 0 and (size_of(row["params"].get("size")) or 0) > 0
     ]
     plots = []
     for run in runs:

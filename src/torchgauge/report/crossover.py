@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from torchgauge.analysis.ratio import Ratio, Value, ratio_of
 from torchgauge.report.bars import Bench
 from torchgauge.report.plots import short, size_axis, ticks
-from torchgauge.report.points import Row, get, varying
+from torchgauge.report.points import Row, get, paced, varying
 from torchgauge.report.svg import FAINT, INK, MARKERS, MOST_SERIES, SERIES, Legend, Panel, Plot, draw
 from torchgauge.report.text import plain, size_of
 from torchgauge.units import significant
@@ -51,16 +51,9 @@ def crossings(benchmarks: Bench) -> list[Crossing]:
     The accelerator's time is that of the device, or of the submission where that takes longer: then the
     host sets the pace.
     """
-    submitting = {
-        (row["run"], row["case"]): row["value"]
-        for (_, _, metric), members in benchmarks.items()
-        if metric == "submit_time"
-        for row in members
-        if row["value"]
-    }
     found = []
-    for (group, name, metric), members in benchmarks.items():
-        timed = [row for row in members if metric == "" and row["value"]]
+    for (group, name, metric), members in paced(benchmarks).items():
+        timed = [row for row in members if metric == "" and (row["value"] or 0) > 0]
         axis = size_axis(timed, varying(timed)) if timed else None
         if axis is None:
             continue
@@ -77,18 +70,15 @@ def crossings(benchmarks: Bench) -> list[Crossing]:
                 if device != "cpu" and common:
                     params = next(iter(fast.values()))["params"]
                     rest_told = " ".join(plain(v, 30) for k, v in params.items() if ("param", k) != axis)
-                    ratios = {size: _ratio(slow[size], fast[size], submitting) for size in sorted(common)}
+                    ratios = {size: _ratio(slow[size], fast[size]) for size in sorted(common)}
                     path = f"{group}/{name}"
                     found.append(Crossing(path, device, dtype, run, axis[1], rest_told, ratios))
     return found
 
 
-def _ratio(slow: Row, fast: Row, submitting: Mapping[tuple[str, str], float]) -> Ratio:
-    least = submitting.get((fast["run"], fast["case"]), 0.0)
-    value = Value(fast["value"], fast["low"], fast["high"])
-    if least > fast["value"]:
-        value = Value(least, least, least)
-    return ratio_of(value, Value(slow["value"], slow["low"], slow["high"]))
+def _ratio(slow: Row, fast: Row) -> Ratio:
+    one, other = (Value(row["value"], row["low"], row["high"]) for row in (fast, slow))
+    return ratio_of(one, other)
 
 
 def crossover(found: Sequence[Crossing], run_labels: Mapping[str, str]) -> Plot | None:

@@ -21,6 +21,7 @@ class Warmth:
 
     time: str
     ratio: str
+    """"1.5×", by which a page sorts, too."""
     weight: int
     """-100 … 100, in percent of the full colour: below 0 is slower than the reference, 0 the same."""
 
@@ -87,7 +88,7 @@ def run_map(
     for (group, name, metric), members in benchmarks.items():
         points: dict[str, dict[str, Row]] = {}
         for row in members:
-            if metric == "" and row["value"]:
+            if metric == "" and (row["value"] or 0) > 0:
                 key = json.dumps([row["device"], row["dtype"], row["params"]], sort_keys=True)
                 points.setdefault(key, {})[row["run"]] = row
         if not points:
@@ -113,7 +114,7 @@ def _largest(rows: Sequence[Row]) -> tuple[Row, dict[tuple[str, str, str], Row]]
     """
     points: dict[str, dict[tuple[str, str, str], Row]] = {}
     for row in rows:
-        if row["value"] and row["dtype"]:
+        if (row["value"] or 0) > 0 and row["dtype"]:
             key = json.dumps(row["params"], sort_keys=True)
             points.setdefault(key, {})[row["run"], row["device"], row["dtype"]] = row
     usable = [

@@ -14,7 +14,7 @@ SCHEMA = 1
 HEADS = ("since", "commit", "run", "before", "after", "ratio", "case")
 CAUTION = (
     "Runs of different times hold the machine's drift: a step says when to look, not what was at fault. "
-    "Where nothing changed, 1 series of 100 has a step at the most."
+    "Where nothing changed, 1 series of 100 has a step; 2, where noise lies to one side alone."
 )
 
 
@@ -67,8 +67,8 @@ def _row(one: Change) -> tuple[str, ...]:
         plain(one.since.started.partition(".")[0].replace("T", " "), 30),
         plain((one.since.commit or "")[:10], 10),
         plain(one.since.run, 20),
-        format_quantity(one.before, one.series.unit),
-        format_quantity(one.after, one.series.unit),
+        format_quantity(one.before, plain(one.series.unit, 12)),
+        format_quantity(one.after, plain(one.series.unit, 12)),
         f"{one.ratio:.3f}",
         plain(one.series.case, 200),
     )

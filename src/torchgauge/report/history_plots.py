@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 
-from torchgauge.analysis.history import Change, Series, changes, changes_of, histories, points
+from torchgauge.analysis.history import Change, Key, Series, changes, changes_of, histories, points
 from torchgauge.analysis.steps import LEAST
 from torchgauge.record import Run
 from torchgauge.report.history import CAUTION
 from torchgauge.report.plots import rounded, ticks
+from torchgauge.report.points import METRICS
 from torchgauge.report.svg import FAINT, INK, SERIES, Panel, Plot, draw
 from torchgauge.report.tables import Cell, Table
 from torchgauge.report.text import count, plain
@@ -38,11 +39,12 @@ def history(runs: Sequence[Run]) -> History | None:
         return None
     found = changes(map(changes_of, series))
     told = f"{count(len(found), 'step')} in {count(len(series), 'series', 'series')}."
+    named = _names([one.series for one in found])
     rows = [
         (
             (plain(one.since.started[:19].replace("T", " "), 30), plain((one.since.commit or "")[:10])),
             (
-                Cell(plain(one.series.case, 120)),
+                Cell(plain(named[_key(one.series)], 160)),
                 Cell(format_quantity(one.before, plain(one.series.unit, 12)), number=one.before),
                 Cell(format_quantity(one.after, plain(one.series.unit, 12)), number=one.after),
                 Cell(f"{one.ratio:.2f} ×", number=one.ratio),
@@ -56,16 +58,36 @@ def history(runs: Sequence[Run]) -> History | None:
 
 
 def _plot(drawn: Sequence[Change], found: int) -> Plot:
-    by_series: dict[str, tuple[Series, list[Change]]] = {}
+    by_series: dict[Key, tuple[Series, list[Change]]] = {}
     for change in drawn:
-        by_series.setdefault(change.series.case, (change.series, []))[1].append(change)
-    panels = [Panel(plain(case, 60), _panel(*both)) for case, both in by_series.items()]
+        by_series.setdefault(_key(change.series), (change.series, []))[1].append(change)
+    named = _names([series for series, _ in by_series.values()])
+    panels = [Panel(plain(named[key], 90), _panel(*both)) for key, both in by_series.items()]
     what = f"; the largest {len(drawn)} of {found} are drawn" if len(drawn) < found else ""
     return Plot(
         "",
         f"Headlines run by run, in the order of time, and the levels before and after each step{what}.",
         tuple(panels),
     )
+
+
+def _key(series: Series) -> Key:
+    return series.fingerprint, series.case, series.metric, series.unit
+
+
+def _names(series: Sequence[Series]) -> dict[Key, str]:
+    """Name each by its case; by metric and fingerprint too, where the case has several."""
+    keys = list(dict.fromkeys(map(_key, series)))
+
+    def name(key: Key) -> str:
+        fingerprint, case, metric, _ = key
+        same = [other for other in keys if other[1] == case]
+        words = [case]
+        words += [METRICS.get(metric, metric)] if len({other[2] for other in same}) > 1 else []
+        words += [f"fingerprint {fingerprint[:8]}"] if len({other[0] for other in same}) > 1 else []
+        return ", ".join(words)
+
+    return {key: name(key) for key in keys}
 
 
 def _panel(series: Series, steps: Sequence[Change]) -> str:

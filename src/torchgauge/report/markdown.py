@@ -42,7 +42,7 @@ def render(runs: Sequence[Run], laid: Laid | None = None) -> str:
     if usual:
         blocks.append(
             f"Values are {escape(usual)}, where no other is named; ± is half the 95 % interval, from the "
-            "spread between rounds or processes."
+            "spread between rounds or processes and what one process can't show."
             + SHARES
             * any(cell and cell.share for table in laid_out for _, cells in table.rows for cell in cells)
         )

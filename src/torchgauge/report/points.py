@@ -67,6 +67,29 @@ def benchmarks(frame: pd.DataFrame) -> dict[tuple[str, str, str], list[Row]]:
     return {part: parts[part] for part in shown}
 
 
+def paced(parts: Mapping[tuple[str, str, str], Sequence[Row]]) -> dict[tuple[str, str, str], list[Row]]:
+    """Give `benchmarks` with what a call takes: a device's own time, or the submission's where it is longer.
+
+    Then the host sets the pace, and calls follow each other no faster, whatever the device could do.
+    """
+    submitting = {
+        (row["run"], row["case"]): row
+        for (_, _, metric), rows in parts.items()
+        if metric == "submit_time"
+        for row in rows
+        if row["value"] is not None
+    }
+
+    def whole(row: Row) -> Row:
+        host = submitting.get((row["run"], row["case"]))
+        if host is None or row["value"] is None or host["unit"] != row["unit"]:
+            return row
+        longer = host["value"] > row["value"]
+        return row | {key: host[key] for key in ("value", "low", "high", "between")} if longer else row
+
+    return {part: [row if part[2] else whole(row) for row in rows] for part, rows in parts.items()}
+
+
 def get(row: Row, dimension: Dimension) -> Any:
     """Give a summary's value along a dimension; "" where it has no such parameter."""
     kind, name = dimension
@@ -95,10 +118,10 @@ def varying(rows: Sequence[Row]) -> list[Dimension]:
 
 
 def is_size(rows: Sequence[Row], dimension: Dimension) -> bool:
-    """Whether a dimension is a parameter, all of whose values are sizes (1024, "2x3", "4 KiB")."""
+    """Whether a dimension is a parameter whose values are all sizes (1024, "2x3", "4 KiB"), none below 0."""
     values = [get(row, dimension) for row in rows]
-    present = [value for value in values if value != ""]
-    return bool(dimension[0] and present) and all(size_of(value) is not None for value in present)
+    sizes = [size_of(value) for value in values if value != ""]
+    return bool(dimension[0] and sizes) and all(size is not None and size >= 0 for size in sizes)
 
 
 def rate_of(rows: Sequence[Row]) -> str | None:

@@ -23,7 +23,7 @@ from torchgauge.report import order
 from torchgauge.report.grid import grid, hanging, standard_output
 from torchgauge.report.overview import labels
 from torchgauge.report.points import METRICS
-from torchgauge.report.quality import NOISY
+from torchgauge.report.quality import is_noisy
 from torchgauge.report.tables import Cell as TableCell
 from torchgauge.report.tables import Table
 from torchgauge.report.text import count, label, percent, plain
@@ -245,7 +245,7 @@ def _cell(cell: Cell | None) -> TableCell:
         interval="" if half is None else f"±{percent(half)}",
         rate="" if cell.ratio is None else _ratio(cell.ratio),
         share="" if cell.ratio is None else _interval(cell.ratio),
-        noisy=half is not None and half > NOISY,
+        noisy=half is not None and is_noisy(half, value.between),
         number=value.value,
     )
 
@@ -281,7 +281,7 @@ def _key(found: Projection, table: Table) -> str:
 
 
 def _common(found: Projection) -> str:
-    told = []
+    told = [_named(found)] if _named(found) else []
     for key in HEADER:
         value = found.constant.get(key)
         if value is None:
@@ -295,6 +295,17 @@ def _common(found: Projection) -> str:
         else:
             told.append(_shown(key, value, {}))
     return " · ".join(told)
+
+
+def _named(found: Projection) -> str:
+    """Name what all cells are of, as far as it is the same: "matmul/square, n = 1,024"."""
+    path = "/".join(plain(found.constant[key], 60) for key in ("group", "name") if found.constant.get(key))
+    params = [
+        f"{plain(key, 30)} = {label(found.constant[key])}"
+        for key in found.params
+        if found.constant.get(key) is not None
+    ]
+    return ", ".join(part for part in (path, *params) if part)
 
 
 def _notes(found: Projection, names: Mapping[str, str]) -> list[str]:
@@ -316,6 +327,13 @@ def _notes(found: Projection, names: Mapping[str, str]) -> list[str]:
         more = f" and {len(facts) - MOST_FACTS} more" if len(facts) > MOST_FACTS else ""
         asked = plain(", ".join((*found.row_keys, *found.column_keys)))
         notes.append(f"Besides {asked} also vary: {', '.join(facts[:MOST_FACTS])}{more}.")
+    if found.nowhere:
+        told = ", ".join(f"{key}={value}" for key, value in found.nowhere)
+        notes.append(plain(f"Nothing has {told}."))
+    if found.broken:
+        listed = ", ".join(plain(name, 100) for name in found.broken[:MOST_VALUES])
+        more = f" and {len(found.broken) - MOST_VALUES} more" if len(found.broken) > MOST_VALUES else ""
+        notes.append(f"Failed in a later round, the values are from those before: {listed}{more}.")
     if found.mismatched:
         number = count(found.mismatched, "case")
         notes.append(

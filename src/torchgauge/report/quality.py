@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,12 +10,13 @@ from dataclasses import dataclass
 import pandas as pd
 
 from torchgauge.analysis.ceilings import UNSURE, Ceiling, Ceilings
+from torchgauge.estimate import Z_975
 from torchgauge.record import Environment, Run
 from torchgauge.report.text import count, plain
 
 MOST_NAMED = 3
 NOISY = 0.05
-"""A half interval of more than 5 % of its value is called noisy."""
+"""What was measured leaves more than 5 % of its value open, to either side: it is called noisy."""
 
 MOSTLY = 0.5
 """A run more than half of whose times were taken in poor conditions, or are `LOOSE`, is stamped so."""
@@ -52,7 +54,8 @@ def quality(run: Run, rows: pd.DataFrame) -> Quality:
     """Judge a run; `rows` are its `analysis.frame.summaries`."""
     timed = rows[rows["metric"].isin(["time", "device_time"])]
     width = (timed["high"] - timed["low"]) / (2 * timed["value"])
-    noisy, without = int((width > NOISY).sum()), int(width.isna().sum())
+    noisy = sum(is_noisy(*pair) for pair in zip(width, timed["between"], strict=True))
+    without = int(width.isna().sum())
     poor = _poor(timed)
     ceilings = Ceilings(run).measured
     too_fast = _too_fast(rows, ceilings)
@@ -67,8 +70,8 @@ def quality(run: Run, rows: pd.DataFrame) -> Quality:
     if noisy:
         are, half = "is" if noisy == 1 else "are", 100 * float(width.median())
         cautions.append(
-            f"{noisy:,} of {count(len(timed), 'time')} {are} noisy: the interval is wider than "
-            f"±{100 * NOISY:.0f} %; half of all are wider than ±{half:.0f} %."
+            f"{noisy:,} of {count(len(timed), 'time')} {are} noisy: what was measured leaves more than "
+            f"±{100 * NOISY:.0f} % open; half of all intervals are wider than ±{half:.0f} %."
         )
     if without:
         cautions.append(
@@ -79,6 +82,15 @@ def quality(run: Run, rows: pd.DataFrame) -> Quality:
         cautions.append("Nothing was measured.")
     cautions += [*_plausibility(too_fast, ceilings), *_conditions(run.header.environment)]
     return Quality([name for name, on in stamps.items() if on], cautions)
+
+
+def is_noisy(half: float, between: float) -> bool:
+    """Tell whether half an interval, over its value, is wide by what was measured.
+
+    What stands for other processes in it, `between` (`torchgauge.estimate.Estimate`), is left out: it is as
+    wide in every time of one process, however well that was measured.
+    """
+    return half > math.hypot(NOISY, Z_975 * between)
 
 
 def _poor(timed: pd.DataFrame) -> dict[str, int]:

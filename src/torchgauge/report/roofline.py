@@ -41,7 +41,10 @@ def rooflines(runs: Sequence[Run], benchmarks: Bench, run_labels: Mapping[str, s
             streams = [one for one in own if one.unit == "B/s" and one.case.name in STREAMS and one.size]
             products = {
                 dtype: max(one.reached for one in own if one.unit == "FLOP/s" and one.case.dtype == dtype)
-                for dtype in {one.case.dtype for one in own if one.unit == "FLOP/s"}
+                for dtype in sorted(
+                    {one.case.dtype for one in own if one.unit == "FLOP/s"},
+                    key=lambda d: order.key("dtype", d),
+                )
             }
             if mine and streams and products:
                 name = run_labels.get(run.id, "") if len(run_labels) > 1 else ""

@@ -26,7 +26,7 @@ from torchgauge.report.points import (
     shown,
     varying,
 )
-from torchgauge.report.quality import NOISY
+from torchgauge.report.quality import is_noisy
 from torchgauge.report.text import label, merge, percent, plain, shape
 from torchgauge.units import format_quantity
 
@@ -257,7 +257,7 @@ def _cell(row: Row | None, rate: str | None, number: Callable[[str], int]) -> Ce
         rate="" if rate is None or per_second is None else format_quantity(per_second, RATES[rate]),
         share="" if per_second is None or share is None else percent(share),
         notes=tuple(sorted({number(sentence) for sentence in _sentences(row)})),
-        noisy=half is not None and half > NOISY,
+        noisy=half is not None and is_noisy(half, row["between"]),
         failed=bool(row["failed"]),
         number=row["value"],
     )

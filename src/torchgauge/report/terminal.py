@@ -100,7 +100,10 @@ def _notes(console: Console, laid_out: Sequence[Table], notes: Sequence[str]) ->
         hanging(console, Text(f"{str(number).translate(RAISED)} ", style="yellow"), Text(note))
     if any(cell and cell.interval for table in laid_out for _, cells in table.rows for cell in cells):
         console.print()
-        note = "± is half the 95 % interval, from the spread between rounds or processes."
+        note = (
+            "± is half the 95 % interval, from the spread between rounds or processes and what one process "
+            "can't show."
+        )
         console.print(Text(note, style="dim"))
     if any(cell and cell.share for table in laid_out for _, cells in table.rows for cell in cells):
         note = "The % after a rate is its share of the ceiling that was measured for it."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from pathlib import Path
 
@@ -90,3 +91,24 @@ def test_both_sides_environments_are_as_large(tmp_path: Path) -> None:
     assert first.keys() == second.keys()
     assert sum(map(len, first.values())) == sum(map(len, second.values()))
     assert first["PYTHONPATH"] != second["PYTHONPATH"]
+
+
+def test_a_side_that_hangs_while_it_is_counted_is_ended_and_named(tmp_path: Path) -> None:
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench" / "bench_x.py").write_text(
+        "import time\n\ndef bench_wait(gauge):\n    time.sleep(600)\n    gauge(int)\n"
+    )
+    here = Spec("here")
+    with prepared(here, here, repository=tmp_path, source=None, bench_from="head") as (base, head):
+        with pytest.raises(TorchgaugeError, match=r"\(here\): counted nothing for 6 s and was ended"):
+            counting.count({"base": base, "head": head}, Request(["bench"], patience=6.0), "counts", 0)
+        assert not processes_of(base.gauge.parent)
+
+
+def processes_of(folder: Path) -> list[bytes]:
+    """Give the command lines of all processes that name a folder."""
+    lines = []
+    for place in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            lines.append(place.read_bytes())
+    return [line for line in lines if str(folder).encode() in line]

@@ -11,7 +11,7 @@
 holds the tests of one case; `floor` what a machine can tell at all.
 """
 
-from torchgauge.analysis.gate.design import USUAL_COST, Cost, Design, check
+from torchgauge.analysis.gate.design import USUAL_COST, Cost, Design, check, usual_cost
 from torchgauge.analysis.gate.floor import Wanted, floor_from
 from torchgauge.analysis.gate.planning import Batch, plan
 from torchgauge.analysis.gate.stages import Candidate, State, Wave, begin, comparisons, fail, take
@@ -22,6 +22,7 @@ from torchgauge.analysis.gate.verdict import (
     p_equivalent,
     smallest_effect,
 )
+from torchgauge.analysis.randomization import pairs_needed
 from torchgauge.record.ab import Comparison, Verdict
 
 __all__ = [
@@ -44,7 +45,9 @@ __all__ = [
     "overall",
     "p_beyond",
     "p_equivalent",
+    "pairs_needed",
     "plan",
     "smallest_effect",
     "take",
+    "usual_cost",
 ]

@@ -89,9 +89,14 @@ def _marked(comparison: Comparison, valid: Sequence[Accepted]) -> Comparison:
     if comparison.verdict is not Verdict.REGRESSED:
         return comparison
     for one in valid:
-        if _matches(one, comparison) and (one.most is None or (comparison.ratio or 0.0) <= one.most):
+        if _matches(one, comparison) and _within(comparison.ratio, one.most):
             return msgspec.structs.replace(comparison, accepted=f"{one.reason} (until {one.expires})")
     return comparison
+
+
+def _within(ratio: float | None, most: float | None) -> bool:
+    """Tell whether a regression is no larger than what is accepted; one from nothing has no ratio."""
+    return most is None or (ratio is not None and ratio <= most)
 
 
 def _matches(one: Accepted, comparison: Comparison) -> bool:

@@ -50,6 +50,8 @@ class MachineNoise:
     p_uniform: float
     """Of "small p-values are no more frequent than they ought to be"; as if they were independent."""
     log_ratios: Mapping[str, Sequence[float]]
+    errors: tuple[str, ...] = ()
+    """Cases that failed in a run."""
     case_seconds: float | None = None
     """What a case took in a pair, in the mean; None where nobody knows."""
 
@@ -58,7 +60,7 @@ def machine_noise(runs: Sequence[AbRun], design: Design) -> MachineNoise:
     """Summarize A/A runs of one machine.
 
     Args:
-        runs: complete ones.
+        runs: complete ones. Of those that are INVALID nothing counts but how many they are.
         design: of the runs that floors are wanted for; they have the time and the cases of the last of these.
 
     Raises:
@@ -76,9 +78,10 @@ def machine_noise(runs: Sequence[AbRun], design: Design) -> MachineNoise:
         raise TorchgaugeError(
             "some of these A/A runs are paired and others sequential: name those of one kind"
         )
+    valid = [run for run in runs if run.end and run.end.verdict is not Verdict.INVALID]
     log_ratios: dict[str, list[float]] = defaultdict(list)
     p_values = []
-    for run in runs:
+    for run in valid:
         mine: dict[str, list[float]] = defaultdict(list)
         compared = {one.case for one in run.comparisons}  # the canary is no case
         for line in run.pairs:
@@ -87,9 +90,8 @@ def machine_noise(runs: Sequence[AbRun], design: Design) -> MachineNoise:
         for case, some in mine.items():
             log_ratios[case] += some
             p_values.append(p_above(some))
-    case_seconds = _case_seconds(runs)
+    case_seconds = _case_seconds(valid)
     wanted = Wanted(design, runs[-1].header.config.minutes * 60, len(log_ratios))
-    valid = [run for run in runs if run.end and run.end.verdict is not Verdict.INVALID]
     named = [[(one.case, one.verdict) for one in run.comparisons if one.verdict in NAMED] for run in valid]
     alarms = sum(map(bool, named))
     verdicts = [one.verdict for run in valid for one in run.comparisons]
@@ -115,6 +117,9 @@ def machine_noise(runs: Sequence[AbRun], design: Design) -> MachineNoise:
         p_values=tuple(p_values),
         p_uniform=p_uniform(p_values),
         log_ratios=dict(log_ratios),
+        errors=tuple(
+            sorted({one.case for run in runs for one in run.comparisons if one.verdict is Verdict.ERROR})
+        ),
         case_seconds=case_seconds,
     )
 

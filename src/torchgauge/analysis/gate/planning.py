@@ -38,7 +38,9 @@ def plan(state: State, seconds: float, cost: Cost) -> Batch | None:
 
 
 def _screen(design: Design, cases: Sequence[str], seconds: float, cost: Cost) -> Batch | None:
-    pairs = min(design.screen, cost.fits(seconds * design.screen_time, len(cases)))
+    # a candidate has to be confirmed in what is left
+    most = min(seconds * design.screen_time, seconds - pairs_needed(design.alpha_of_test(0)) * cost.pair(1))
+    pairs = min(design.screen, cost.fits(most, len(cases)))
     if pairs < design.least_screen:
         pairs = min(design.least_screen, cost.fits(seconds, len(cases)))
     return Batch(tuple(cases), pairs) if cases and pairs else None

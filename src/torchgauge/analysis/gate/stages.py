@@ -69,6 +69,8 @@ class State:
     floors: Mapping[str, float]
     ratios: Mapping[str, tuple[float, ...]]
     looks: Mapping[str, int] = field(default_factory=dict)
+    screened: int = 0
+    """Pairs of the first batch, which choose and are never tested."""
     waves: tuple[Wave, ...] = ()
     settled: Mapping[str, Verdict] = field(default_factory=dict)
     p: Mapping[str, float] = field(default_factory=dict)
@@ -104,7 +106,8 @@ def take(state: State, ratios: Mapping[str, Sequence[float]]) -> State:
     new = {case: tuple(some) for case, some in ratios.items() if some and case in state.ratios}
     new = {case: some for case, some in new.items() if case not in state.settled}
     joined = {case: state.ratios[case] + some for case, some in new.items()}
-    state = replace(state, ratios={**state.ratios, **joined})
+    screened = state.screened or max(map(len, new.values()), default=0)
+    state = replace(state, ratios={**state.ratios, **joined}, screened=screened)
     for place, wave in enumerate(state.waves):
         fresh = max((len(state.fresh(one)) for one in state.waiting(wave)), default=0)
         if fresh >= state.due(place):
@@ -187,6 +190,12 @@ def _choose(state: State, cases: Sequence[str]) -> State:
     return replace(state, waves=(*state.waves, Wave(tuple(candidate for *_, candidate in found))))
 
 
+def _level(state: State, case: str) -> float:
+    """Give the level that a change of this case is held to in a run whose other cases look as in this one."""
+    first = [one.case for one in state.waves[0].candidates] if state.waves else []
+    return state.design.alpha_of_test(0) / len({*first, case})
+
+
 def _comparison(state: State, case: str, metric: str) -> Comparison:
     verdict = state.settled.get(case, Verdict.INCONCLUSIVE)
     ratios: Sequence[float] = state.ratios[case]
@@ -196,7 +205,9 @@ def _comparison(state: State, case: str, metric: str) -> Comparison:
             state.fresh(one) for wave in reversed(state.waves) for one in wave.candidates if one.case == case
         )
     ends = interval(ratios)
-    unclear = verdict is Verdict.INCONCLUSIVE
+    effect = None
+    if verdict is Verdict.INCONCLUSIVE:
+        effect = smallest_effect(ratios, floor, _level(state, case), state.screened)
     return Comparison(
         case=case,
         metric=metric,
@@ -207,5 +218,5 @@ def _comparison(state: State, case: str, metric: str) -> Comparison:
         p=min(1.0, state.p[case]) if case in state.p else None,
         floor=floor,
         pairs=len(ratios),
-        smallest_effect=smallest_effect(ratios, floor, state.design.alpha_of_test(0)) if unclear else None,
+        smallest_effect=effect,
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from torchgauge.analysis.randomization import bounds, centre, p_above, p_below
+from torchgauge.analysis.randomization import bounds, centre, p_above, p_below, pairs_needed
 from torchgauge.record.ab import Verdict
 
 
@@ -34,7 +34,9 @@ def is_beyond(log_ratios: Sequence[float], floor: float, direction: int) -> bool
     return bool(log_ratios) and direction * centre(log_ratios) > math.log1p(floor)
 
 
-def smallest_effect(log_ratios: Sequence[float], floor: float, alpha: float) -> float | None:
+def smallest_effect(
+    log_ratios: Sequence[float], floor: float, alpha: float, screened: int = 0
+) -> float | None:
     """Give the smallest change, as a share, that pairs such as these show in 8 of 10 runs.
 
     For normal noise of standard deviation s, k pairs tested at `alpha` against the floor find
@@ -45,14 +47,21 @@ def smallest_effect(log_ratios: Sequence[float], floor: float, alpha: float) -> 
     Statistics in Medicine 23:1921, 2004). Here both terms are read from the pairs instead of from s: they
     are half of what lies between the two one-sided bounds, at `alpha` and at 0.20.
 
+    Args:
+        log_ratios: of all pairs.
+        floor: of the case, as a share.
+        alpha: of the test that has to find it.
+        screened: so many of the pairs only choose what is tested, and are not tested themselves.
+
     Returns:
         0.03 for 3 %; None where so few pairs can show nothing at `alpha`.
 
     """
     strict, loose = bounds(log_ratios, alpha), bounds(log_ratios, 0.2)
-    if strict is None or loose is None:
+    fresh = len(log_ratios) - screened
+    if strict is None or loose is None or fresh < pairs_needed(alpha):
         return None
-    reach = (strict[1] - strict[0] + loose[1] - loose[0]) / 2
+    reach = (strict[1] - strict[0] + loose[1] - loose[0]) / 2 * math.sqrt(len(log_ratios) / fresh)
     return math.expm1(math.log1p(floor) + reach)
 
 

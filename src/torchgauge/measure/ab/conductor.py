@@ -131,6 +131,7 @@ class Conductor:
             )
         only = dict.fromkeys(first.keys() - second.keys(), "base")
         only |= dict.fromkeys(second.keys() - first.keys(), "head")
+        self._cases |= both
         return Cast(both, dict(sorted(only.items())), base, head)
 
     def begin(self, cast: Cast, write: Callable[[PairLine | AbFailure | AbSkip], None]) -> None:
@@ -227,7 +228,9 @@ class Conductor:
             process.kill()
 
     def _lost(self, key: str, outcome: NotTaken | SideError, seen: Seen) -> None:
-        """Write down a case that was not measured."""
+        """Write down a case that was not measured; not for the reason that all was stopped."""
+        if self._stopping:
+            return
         if isinstance(outcome, SideError):
             seen.failed[key] = self._failed(key, outcome)
             return

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 from torchgauge.errors import TorchgaugeError
-from torchgauge.measure import janitor, layout, threads, valgrind
+from torchgauge.measure import janitor, launch, layout, threads, valgrind
 from torchgauge.measure.ab.conductor import LEFT_OUT, Request
 from torchgauge.measure.reasons import printable
 from torchgauge.measure.sides import Side
@@ -21,6 +22,9 @@ INSTRUMENTS = {"counts": "profile", "instructions": "instructions"}
 """What looks, by what is asked for."""
 PROCESSES = {"counts": 1, "instructions": 2}
 """Fresh processes of each side."""
+SLOWER = {"counts": 1, "instructions": 10}
+"""How many times as long a side may be silent: valgrind is some 50 times slower than the processor, and the
+import of torch is half a minute."""
 _MAIN = "import sys; from torchgauge.cli import main; sys.exit(main())"
 _PROFILED = ("operators", "copies", "allocations", "kernels", "launches", "synchronizations")
 
@@ -53,6 +57,9 @@ def count(sides: Mapping[str, Side], request: Request, metric: str, process: int
     """
     longest = max(len(side.pythonpath()) for side in sides.values())
     folders = {name: side.gauge.parent / f"{name}-{metric}-{process}" for name, side in sides.items()}
+    ears = [
+        _Ear(side.where, folders[name], request.patience * SLOWER[metric]) for name, side in sides.items()
+    ]
     ended = janitor.run_together(
         [
             (
@@ -61,12 +68,44 @@ def count(sides: Mapping[str, Side], request: Request, metric: str, process: int
                 _variables(side, request.threads, longest),
             )
             for name, side in sides.items()
-        ]
+        ],
+        lambda place: ears[place].listen(),
     )
     return {
         name: _counted(sides[name], name, metric, process, folders[name], done)
         for name, done in zip(sides, ended, strict=True)
     }
+
+
+class _Ear:
+    """Notices when a side hangs: its run file has grown no longer for so many seconds.
+
+    Args:
+        where: names the side.
+        folder: of its run file.
+        patience: the seconds.
+
+    """
+
+    def __init__(self, where: str, folder: Path, patience: float) -> None:
+        self._where, self._folder, self._patience = where, folder, patience
+        self._size, self._heard = 0, time.monotonic()
+
+    def listen(self) -> None:
+        """Look once.
+
+        Raises:
+            TorchgaugeError: it hangs.
+
+        """
+        size, now = sum(file.stat().st_size for file in self._folder.glob("*.jsonl")), time.monotonic()
+        if size != self._size:
+            self._size, self._heard = size, now
+        elif now - self._heard > self._patience:
+            raise TorchgaugeError(
+                f"{self._where}: counted nothing for {self._patience:.0f} s and was ended; "
+                "--timeout says how long it may take"
+            )
 
 
 def _counted(
@@ -129,7 +168,7 @@ def _variables(side: Side, count: int | None, longest: int) -> dict[str, str]:
     kept |= threads.variables(count)
     # the working directory is head's: its packages must not come before the side's own
     path = side.pythonpath()
-    kept |= {"TORCHGAUGE_PAD": "." * (longest - len(path))}
+    kept |= {"TORCHGAUGE_PAD": "." * (longest - len(path)), launch.IN_GROUP: "1"}
     return kept | {"PYTHONPATH": path, "PYTHONSAFEPATH": "1", "PYTHONHASHSEED": "0"}
 
 

@@ -14,6 +14,7 @@ from torchgauge.report.answers.places import crossover, fastest
 from torchgauge.report.answers.shares import copies, overhead, training_step
 from torchgauge.report.answers.wording import Answer
 from torchgauge.report.bars import Bench
+from torchgauge.report.points import paced
 
 __all__ = ["Answer", "answers"]
 
@@ -28,11 +29,12 @@ def answers(runs: Sequence[Run], benchmarks: Bench, run_labels: Mapping[str, str
 
     """
     several = run_labels if len(run_labels) > 1 else {}
+    whole = paced(benchmarks)
     found = (
-        fastest(benchmarks, several),
+        fastest(whole, several),
         crossover(benchmarks, several),
-        in_place(benchmarks, several),
-        optimizers(benchmarks, several),
+        in_place(whole, several),
+        optimizers(whole, several),
         copies(runs, benchmarks, several),
         overhead(benchmarks, several),
         training_step(benchmarks, several),

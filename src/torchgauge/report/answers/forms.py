@@ -14,6 +14,7 @@ from torchgauge.report.answers.wording import (
     cell,
     counted,
     from_to,
+    host_told,
     leading,
     name_at,
     ratio_cell,
@@ -42,7 +43,7 @@ def in_place(benchmarks: Bench, names: Mapping[str, str]) -> Answer | None:
     sentence += f"; in {rest:,} no difference is shown." if rest else "."
     return Answer(
         "Where does in-place pay?",
-        (sentence,),
+        (sentence, *host_told(one for _, _, one, _, _ in pairs)),
         table("operation", "at", columns=("functional", "in-place", "functional / in-place"), rows=rows),
     )
 
@@ -56,6 +57,7 @@ def optimizers(benchmarks: Bench, names: Mapping[str, str]) -> Answer | None:
             key = json.dumps([row["name"], row["run"], row["device"], row["dtype"], rest], sort_keys=True)
             found.setdefault(key, {})[row["params"]["form"]] = row
     rows = []
+    compared: list[Row] = []
     wins: Counter[str] = Counter()
     for forms in _sorted(found.values()):
         if len(forms) < 2:
@@ -63,6 +65,7 @@ def optimizers(benchmarks: Bench, names: Mapping[str, str]) -> Answer | None:
         (form, best), (_, second) = sorted(forms.items(), key=lambda one: one[1]["value"])[:2]
         ratio = ratio_of(value_of(best), value_of(second))
         wins[plain(form, 30) if ratio.differs else ""] += 1
+        compared.append(best)
         plainest = forms.get("for-loop")
         gain = (
             ratio_cell(ratio_of(value_of(best), value_of(plainest)))
@@ -86,7 +89,7 @@ def optimizers(benchmarks: Bench, names: Mapping[str, str]) -> Answer | None:
     sentence += f"; in {none:,} the two fastest are not told apart." if none else "."
     return Answer(
         "Which form of an optimizer is fastest?",
-        (sentence,),
+        (sentence, *host_told(compared)),
         table(
             "optimizer", "at", columns=("time", "fastest", "next / fastest", "for-loop / fastest"), rows=rows
         ),

@@ -12,6 +12,7 @@ from torchgauge.report.answers.wording import (
     Place,
     cell,
     counted,
+    host_told,
     params_of,
     place_of,
     ratio_cell,
@@ -33,12 +34,13 @@ MOST_NAMED = 6
 def fastest(benchmarks: Bench, names: Mapping[str, str]) -> Answer | None:
     """Say which device and dtype each hot path is fastest on, at the largest size that most places have."""
     rows = []
+    compared: list[Row] = []
     wins: Counter[str] = Counter()
     for (group, name, metric), members in benchmarks.items():
         points: dict[str, dict[Place, Row]] = {}
         for row in members:
             idle = row["bytes"] == 0 and not row["flop"]  # a conversion to what is there already
-            if metric == "" and row["value"] and not idle:
+            if metric == "" and (row["value"] or 0) > 0 and not idle:
                 key = json.dumps(row["params"], sort_keys=True)
                 points.setdefault(key, {})[row["run"], row["device"], row["dtype"]] = row
         if not points:
@@ -49,6 +51,7 @@ def fastest(benchmarks: Bench, names: Mapping[str, str]) -> Answer | None:
         (place, best), (other, second) = sorted(point.items(), key=lambda one: one[1]["value"])[:2]
         ratio = ratio_of(value_of(best), value_of(second))
         wins[place_of(place, names) if ratio.differs else ""] += 1
+        compared += point.values()
         cells = (cell(best), Cell(place_of(place, names)), Cell(place_of(other, names)), ratio_cell(ratio))
         rows.append(((plain(f"{group}/{name}", 80), params_of(best)), cells))
     if not rows:
@@ -60,7 +63,7 @@ def fastest(benchmarks: Bench, names: Mapping[str, str]) -> Answer | None:
     sentence += f"; in {none:,} the two fastest are not told apart." if none else "."
     return Answer(
         "Which device and dtype is fastest?",
-        (sentence,),
+        (sentence, *host_told(compared)),
         table("hot path", "at", columns=("time", "fastest", "next", "next / fastest"), rows=rows),
     )
 

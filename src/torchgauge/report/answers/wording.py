@@ -41,13 +41,20 @@ def leading(benchmarks: Bench, group: str) -> list[Row]:
         row
         for (of, _, metric), members in benchmarks.items()
         for row in members
-        if of == group and metric == "" and row["value"]
+        if of == group and metric == "" and (row["value"] or 0) > 0
     ]
 
 
 def value_of(row: Row) -> Value:
     """Give a row's value and interval."""
-    return Value(row["value"], row["low"], row["high"])
+    return Value(row["value"], row["low"], row["high"], row["between"])
+
+
+def host_told(rows: Iterable[Row]) -> tuple[str, ...]:
+    """Say which time counts of an accelerator; nothing where there is none."""
+    if all(row["device"] == "cpu" for row in rows):
+        return ()
+    return ("The time of an accelerator is its own, or that of the submission where it is longer.",)
 
 
 def size(row: Row) -> float:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -62,8 +64,21 @@ def render(run: AbRun) -> str:
 
 def schema() -> str:
     """Write the JSON Schema of the document."""
-    made = {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(Document)}
+    described = _cleaned(msgspec.json.schema(Document))
+    made = {"$schema": "https://json-schema.org/draft/2020-12/schema", **described}
     return msgspec.json.format(msgspec.json.encode(made), indent=2).decode() + "\n"
+
+
+def _cleaned(part: Any) -> Any:
+    """Take the indentation out of descriptions, which are docstrings; newer msgspec does so itself."""
+    if isinstance(part, list):
+        return [_cleaned(one) for one in part]
+    if not isinstance(part, dict):
+        return part
+    return {
+        key: inspect.cleandoc(value) if key == "description" and isinstance(value, str) else _cleaned(value)
+        for key, value in part.items()
+    }
 
 
 if __name__ == "__main__":

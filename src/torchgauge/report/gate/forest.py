@@ -74,7 +74,7 @@ def _paint(axes: Axes, shown: Sequence[Comparison], ratios: dict[str, list[float
         if one.floor is not None:
             low, high = 100 * (1 / (1 + one.floor) - 1), 100 * one.floor
             axes.fill_betweenx([at - 0.42, at + 0.42], low, high, color=FAINT, alpha=0.18, linewidth=0)
-        points = [inside(value) for value in ratios[one.case]]
+        points = [inside(value) for value in ratios[one.case]] if one.metric == "time" else []
         axes.plot(points, [at - 0.22] * len(points), ".", color=FAINT, markersize=4, alpha=0.55)
         if one.low is not None and one.high is not None:
             ends = [inside(100 * (one.low - 1)), inside(100 * (one.high - 1))]

@@ -20,6 +20,8 @@ def sentences(noise: MachineNoise) -> list[str]:
         f"p-values against uniform: {small} "
         f"(p {noise.p_uniform:.2g}, {count(len(noise.p_values), 'p-value')})",
     ]
+    if noise.errors:
+        lines.append(f"ERROR: {plain(', '.join(noise.errors), 200)}: not measured; see the run files")
     lines += [f"alarm: {verdict} {plain(case, 200)}" for case, verdict in noise.named]
     if noise.invalid:
         lines.append(f"{count(noise.invalid, 'run')} INVALID, not counted")

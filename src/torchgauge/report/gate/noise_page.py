@@ -27,7 +27,7 @@ def render(noise: MachineNoise) -> str:
         .render(
             title=f"Noise of machine {noise.machine_key}",
             sentences=words.sentences(noise),
-            plots=[_strips(noise), _uniform(noise)],
+            plots=[_strips(noise), _uniform(noise)] if noise.cases else [],
             svg=drawing,
             version=__version__,
         )

@@ -1,8 +1,16 @@
 "use strict";
 // Tables sort by a click on a head and filter by a word. Without script the page is the same, but for that.
 (() => {
-  const number = (cell) => (cell && cell.dataset.v !== undefined ? Number(cell.dataset.v) : NaN);
   const text = (cell) => (cell ? cell.textContent.trim() : "");
+  // A cell sorts by the number that it holds or shows: "1,024", "4 MiB", "12.3 µs", "45 %", "1.5×".
+  const SHOWN = /^(-?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?)(?:\s?(?:%|×)|\s([nµmkMGTP]|[KMGT]i)?(?:s|B|B\/s|FLOP\/s|item\/s|J|W))?$/;
+  const SCALE = { n: 1e-9, µ: 1e-6, m: 1e-3, k: 1e3, M: 1e6, G: 1e9, T: 1e12, P: 1e15, Ki: 2 ** 10, Mi: 2 ** 20, Gi: 2 ** 30, Ti: 2 ** 40 };
+  function number(cell) {
+    if (!cell) return NaN;
+    if (cell.dataset.v !== undefined) return Number(cell.dataset.v);
+    const found = SHOWN.exec(text(cell.querySelector("b") || cell));
+    return found ? Number(found[1].replaceAll(",", "")) * (SCALE[found[2]] || 1) : NaN;
+  }
 
   // Empty cells stay last whichever way a column is sorted.
   function compare(one, other, place, sign) {
@@ -37,18 +45,19 @@
     });
   }
 
-  // One field for all tables: a row stays if it, or the title of its table, holds every word.
+  // One field for all tables: a row stays if it and the title of its table hold every word.
   const field = document.getElementById("filter");
   if (!field) return;
   field.closest("form").hidden = false;
   field.closest("form").addEventListener("submit", (event) => event.preventDefault());
   const shown = document.getElementById("filtered");
-  const articles = [...document.querySelectorAll("main article, #answers details")];
+  const articles = [...document.querySelectorAll("main article, #answers details, details.parts, section.warm")];
+  const around = [...document.querySelectorAll("#first > details")];
   field.addEventListener("input", () => {
     const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
     let left = 0;
     for (const article of articles) {
-      const title = (article.querySelector("h3") || article.querySelector("summary")).textContent.toLowerCase();
+      const title = article.querySelector("h2, h3, summary").textContent.toLowerCase();
       let any = false;
       for (const row of article.querySelectorAll("tbody tr")) {
         const all = title + " " + row.textContent.toLowerCase();
@@ -62,6 +71,7 @@
         if (words.length) article.open = any;
       }
     }
+    if (words.length) for (const one of around) one.open = Boolean(one.querySelector("article:not([hidden])"));
     shown.textContent = words.length ? `${left} rows` : "";
   });
 })();
