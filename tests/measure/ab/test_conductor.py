@@ -19,6 +19,7 @@ from torchgauge.measure.ab.channel import CANARY
 from torchgauge.measure.ab.conductor import Cast, Conductor, Request, Seen, visits
 from torchgauge.measure.ab.pair import Taken, merged
 from torchgauge.measure.sides import Spec, prepared
+from torchgauge.record import read_ab
 from torchgauge.record.ab import AbFailure, AbSkip, PairLine, Round
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
@@ -292,8 +293,12 @@ def test_ctrl_c_ends_all_pairs_at_once(repository: Path, tmp_path) -> None:
         started = sides_of(process.pid)
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130
+        assert process.stderr is not None
+        assert "failed" not in process.stderr.read()
     assert eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in started))
     assert eventually(lambda: not list(place.iterdir()))
+    (file,) = (tmp_path / "results").glob("*.ab.jsonl")
+    assert read_ab(file).failures == []
 
 
 def measuring(repository: Path, results: Path, temporary: Path) -> subprocess.Popen[str]:
