@@ -147,7 +147,7 @@ def _with_param(rows: Sequence[Row], *names: str) -> list[Row]:
 def _category(row: Row, name: str, *known: str) -> str:
     """Name a bar's category; parameters beyond the known ones are part of it, so that no bar hides one."""
     more = [f"{key}={label(value)}" for key, value in row["params"].items() if key not in known]
-    return plain(" ".join([name, *more]), 24)
+    return plain(" ".join([name, *more]), 200)
 
 
 def _compare(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import re
 from collections.abc import Sequence
 from functools import partial
 from itertools import count as numbers
@@ -120,6 +121,10 @@ def environment() -> jinja2.Environment:
     )
 
 
+# what an id stands in: a text may hold the same word
+_IDS = re.compile(rf'(\s(?:id="|(?:xlink:)?href="#)|url\(#){IDENT}')
+
+
 def _link(folder: Path, path: str) -> str:
     """Give the way from the page to a file, as a relative URL."""
     return quote(os.path.relpath(path, folder).replace(os.sep, "/"))
@@ -127,7 +132,7 @@ def _link(folder: Path, path: str) -> str:
 
 def _numbered(following: Any, panel: Panel) -> Markup:
     """Give a panel's markup with ids that no other panel of the page has."""
-    return Markup(panel.svg.replace(IDENT, f"p{next(following)}-"))
+    return Markup(_IDS.sub(rf"\g<1>p{next(following)}-", panel.svg))
 
 
 def _title(machines: Sequence[str]) -> str:
