@@ -21,10 +21,11 @@ from torchgauge.analysis.gate.noise import MachineNoise
 from torchgauge.errors import TorchgaugeError
 from torchgauge.measure.ab.channel import CANARY, Hello
 from torchgauge.measure.ab.conductor import Cast, Request, Seen
+from torchgauge.measure.ab.counting import Counted
 from torchgauge.measure.ab.pair import NotTaken
 from torchgauge.measure.sides import Side, Spec
 from torchgauge.record import Case, read_ab
-from torchgauge.record.ab import AbRun, Verdict
+from torchgauge.record.ab import AbRun, CountLine, Verdict
 from torchgauge.record.noise import read_noise
 
 CASES = {name: Case(id=name, group="g", name=name, device="cpu", dtype=None) for name in "abcd"}
@@ -90,7 +91,13 @@ def slowly(fake, monkeypatch: pytest.MonkeyPatch):
 
     def set_to(seconds: float) -> None:
         now = [0.0]
-        measure = fake.measure
+        fake.late = 0.0
+        measure, begin = fake.measure, fake.begin
+
+        def begun(self, *cast: object) -> None:
+            begin(self, *cast)
+            now[0] += fake.late
+
         fake.measured = []
 
         def slow(self, cases: list[str], pairs: int = 1) -> list[Seen]:
@@ -101,6 +108,7 @@ def slowly(fake, monkeypatch: pytest.MonkeyPatch):
             ]
 
         monkeypatch.setattr(fake, "measure", slow)
+        monkeypatch.setattr(fake, "begin", begun)
         clock = SimpleNamespace(monotonic=lambda: now[0])
         for module in ("comparison", "timed"):
             monkeypatch.setattr(f"torchgauge.ab.{module}.time", clock)
@@ -270,8 +278,9 @@ def test_screening_is_as_long_as_the_pairs_turn_out_to_allow(
     fake.effects = {"a": 0.2}
     slowly(seconds)
     made = run()
-    screened = len([one for one in fake.measured if one == list(CASES)])
-    assert 2 * screened >= pairs
+    screening, after = fake.measured[: pairs // 2], fake.measured[pairs // 2 :]
+    assert screening == [list(CASES)] * (pairs // 2)
+    assert list(CASES) not in after
     assert (verdicts(made).get("a") is Verdict.REGRESSED) == (seconds < 100)
 
 
@@ -280,25 +289,75 @@ def test_pairs_too_slow_to_confirm_anything_make_the_run_invalid_and_not_green(f
     made = run()
     assert made.end is not None
     assert made.end.verdict is Verdict.INVALID
-    assert "a pair took 120 s, which left no time to confirm a regression" in str(made.end.disturbed)
+    assert "a pair takes 120 s for 4 cases, which left no time to confirm" in str(made.end.disturbed)
+
+
+def test_a_regression_that_was_confirmed_after_all_counts(fake, run, slowly) -> None:
+    fake.effects = {"a": 0.2}
+    slowly(46.0)
+    made = run()
+    assert made.end is not None
+    assert (verdicts(made)["a"], made.end.verdict) == (Verdict.REGRESSED, Verdict.REGRESSED)
+
+
+def test_candidates_too_many_for_the_time_make_no_green_run(fake, run, slowly) -> None:
+    fake.effects = dict.fromkeys("abcd", 0.2)
+    slowly(44.0)
+    made = run()
+    assert made.end is not None
+    assert made.end.verdict is Verdict.INVALID
+
+
+def test_a_time_too_short_for_the_first_pairs_makes_no_green_run(fake, run, slowly) -> None:
+    slowly(10.0)
+    fake.batch = 40
+    with pytest.raises(TorchgaugeError, match="no regression can be confirmed"):
+        run(minutes=3)
+    fake.batch, fake.late = 4, 285.0
+    made = run()
+    assert made.end is not None
+    assert (made.end.pairs, made.end.verdict) == (0, Verdict.INVALID)
+
+
+@pytest.mark.parametrize(("head", "verdict"), [(1.0, Verdict.INVALID), (2.0, Verdict.REGRESSED)])
+def test_counts_alone_make_no_green_run_where_times_could_not_fail(
+    fake, run, slowly, monkeypatch, head: float, verdict: Verdict
+) -> None:
+    def count(*_: object) -> object:
+        return {
+            side: Counted([CountLine(side=side, process=0, case="a", metric="operators", values=[n])], [])
+            for side, n in (("base", 1.0), ("head", head))
+        }
+
+    monkeypatch.setattr("torchgauge.measure.ab.counting.count", count)
+    slowly(240.0)
+    made = run(metrics=["time", "counts"])
+    assert made.end is not None
+    assert made.end.verdict is verdict
+    assert "left no time to confirm" in " ".join([str(made.end.disturbed), *made.end.notes])
 
 
 def test_cases_that_were_not_measured_now_keep_their_floors(tmp_path: Path) -> None:
     assert ENVIRONMENT is not None
 
-    def noise(**log_ratios: list[float]) -> MachineNoise:
+    def noise(seconds: float, **log_ratios: list[float]) -> MachineNoise:
         return MachineNoise(
             machine_key=ENVIRONMENT.machine_key, isolation="paired", runs=1, pairs=20, invalid=0, alarms=0,
             alarms_at_most=1.0, named=(), unclear=0.0, cases=(), p_values=(), p_uniform=1.0,
-            log_ratios=log_ratios,
+            log_ratios=log_ratios, case_seconds=seconds,
         )  # fmt: skip
 
-    keep_noise(noise(a=[0.1], b=[0.2]), tmp_path)
-    path = keep_noise(noise(b=[0.3]), tmp_path)
-    assert read_noise(path).log_ratios == {"a": [0.1], "b": [0.3]}
+    def stored(path: Path) -> tuple[dict[str, list[float]], float | None]:
+        return read_noise(path).log_ratios, read_noise(path).case_seconds
+
+    keep_noise(noise(0.5, a=[0.1], b=[0.2]), tmp_path)
+    path = keep_noise(noise(0.001, b=[0.3]), tmp_path)
+    assert stored(path) == ({"a": [0.1], "b": [0.3]}, 0.5)
+    keep_noise(noise(0.6, a=[0.1], b=[0.4]), tmp_path)
+    assert stored(path) == ({"a": [0.1], "b": [0.4]}, 0.6)
     path.write_text("{")
-    keep_noise(noise(c=[0.4]), tmp_path)
-    assert read_noise(path).log_ratios == {"c": [0.4]}
+    keep_noise(noise(0.7, c=[0.5]), tmp_path)
+    assert stored(path) == ({"c": [0.5]}, 0.7)
 
 
 def test_what_can_not_be_counted_is_an_error_and_the_times_count(fake, run, monkeypatch) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from xml.etree import ElementTree as Xml
 
+import msgspec
 import pytest
 
 import torchgauge.ab
@@ -113,3 +115,39 @@ def test_aa_names_its_alarms_and_is_no_failure_itself(command, monkeypatch, proj
     assert done.code == 0
     found = json.loads(done.out)
     assert (found["alarms"], found["named"]) == (1, [["a", "REGRESSED"], ["b", "REGRESSED"]])
+
+
+@pytest.mark.parametrize(("invalid", "code"), [(True, 4), (False, 3)])
+def test_aa_that_measured_nothing_that_counts_is_no_success_and_keeps_what_was_stored(
+    command, monkeypatch, project: Path, *, invalid: bool, code: int
+) -> None:
+    monkeypatch.setattr(torchgauge.ab, "compare", lambda *_: unchanged(1))
+    assert command("aa", "--runs", "1").code == 0
+    (stored,) = (project / "results").glob("aa_*.json")
+    before = stored.read_text()
+    run = unchanged(2, verdict=Verdict.ERROR)
+    if invalid:
+        assert run.end is not None
+        run = dataclasses.replace(run, end=msgspec.structs.replace(run.end, verdict=Verdict.INVALID))
+    else:
+        run = dataclasses.replace(run, pairs=[])
+    monkeypatch.setattr(torchgauge.ab, "compare", lambda *_: run)
+    done = command("aa", "--runs", "1", "--page", "aa.html")
+    assert done.code == code
+    assert "nothing is stored: no case was measured in a run that counts" in done.error
+    assert stored.read_text() == before
+    assert "</html>" in (project / "aa.html").read_text()
+
+
+def test_aa_refuses_what_it_could_not_add_before_it_measures(command, monkeypatch, project: Path) -> None:
+    measured = []
+    monkeypatch.setattr(torchgauge.ab, "compare", lambda *_: measured.append(1))
+    runs = iter([made(), unchanged(1), unchanged(1)])
+    monkeypatch.setattr("torchgauge.record.read_ab", lambda _: next(runs))
+    done = command("aa", "--add", "one.ab.jsonl")
+    assert done.code == 2
+    assert "is no A/A run" in done.error
+    done = command("aa", "--add", "one.ab.jsonl", "two.ab.jsonl")
+    assert done.code == 2
+    assert "a run is named twice" in done.error
+    assert measured == []

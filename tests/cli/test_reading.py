@@ -253,13 +253,21 @@ def test_files_of_one_name_are_exported_apart_and_copies_of_one_run_once(command
         (project / "many" / folder).mkdir(parents=True)
         path = synthetic.write(synthetic.run(rounds=2, run_id=run_id), project / "many" / folder)
         path.rename(path.with_name("run.jsonl"))
-    assert command("export", "many", "--format", "parquet", "-o", "out").code == 0
+    whole = project / "many" / "two" / "run.jsonl"
+    (project / "many" / "three" / "run.jsonl").write_text(
+        "".join(whole.read_text().splitlines(keepends=True)[:3])
+    )
+    done = command("export", "many", "--format", "parquet", "-o", "out")
+    assert done.code == 0
+    assert "many/three/run.jsonl: is of the same run as many/two/run.jsonl" in done.error
     frame = pd.read_parquet(project / "out")
     assert set(frame["run"]) == {"aa", "bb"}
     assert not frame.duplicated(["run", "case", "instrument", "metric", "round", "process", "block"]).any()
 
 
-def test_reference_runs_in_a_folder_are_no_runs_of_it_but_may_stand_beside(command, project: Path) -> None:
+def test_reference_runs_in_a_folder_are_no_runs_of_it_but_may_stand_beside(
+    command, refused, project: Path
+) -> None:
     (project / "mine" / "reference").mkdir(parents=True)
     synthetic.write(synthetic.run(rounds=2, run_id="5eed0001"), project / "mine")
     synthetic.write(synthetic.run(rounds=2, run_id="5eed0002"), project / "mine" / "reference")
@@ -270,6 +278,10 @@ def test_reference_runs_in_a_folder_are_no_runs_of_it_but_may_stand_beside(comma
         return {row["run"] for row in json.loads(done.out)["summaries"]}
 
     assert shown("mine") == {"5eed0001"}
+    assert "left out 1 in a folder reference" in command("report", "mine", "--format", "json").error
+    (project / "empty" / "reference").mkdir(parents=True)
+    synthetic.write(synthetic.run(rounds=2), project / "empty" / "reference")
+    refused(command("history", "empty"), "but 1 in a folder reference: name that")
     assert shown("mine/reference") == {"5eed0002"}
     assert shown("mine", "--against", "mine/reference") == {"5eed0001", "5eed0002"}
     assert shown("mine", "--against", "mine") == {"5eed0001"}

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from torchgauge import __version__
 from torchgauge.ab.counted import counted
 from torchgauge.ab.floors import known_floors
-from torchgauge.ab.timed import Course
+from torchgauge.ab.timed import MARGIN, Course
 from torchgauge.analysis import gate
 from torchgauge.analysis.gate import Comparison, Design, Verdict
 from torchgauge.analysis.gate.acceptance import Accepted, accept
@@ -29,6 +29,9 @@ from torchgauge.record import read_ab
 from torchgauge.record.ab import AB_SCHEMA, AbConfig, AbEnd, AbHeader, AbRun, SideOf
 from torchgauge.record.schema import Environment
 from torchgauge.record.writer import RunWriter, run_file_name
+
+RED = (Verdict.REGRESSED, Verdict.ERROR, Verdict.MISSING)
+"""What makes a run fail."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,9 @@ def compare(
     timed = "time" in plan.metrics
     cost = gate.usual_cost(visits(len(cast.cases)), conductor.lanes)
     if timed:
-        gate.check(plan.design, len(cast.cases), plan.minutes * 60, cost, spent=time.monotonic() - begin)
+        slower = gate.Cost(MARGIN * cost.start, MARGIN * cost.case)  # as pairs are planned, too
+        spent = time.monotonic() - begin
+        gate.check(plan.design, len(cast.cases), plan.minutes * 60, slower, spent, conductor.batch)
     wanted = gate.Wanted(plan.design, plan.minutes * 60, len(cast.cases))
     floors = known_floors(results, cast.head.environment, request.isolation, wanted)
     course = Course(conductor, gate.begin(plan.design, _floors(cast, plan.design, floors)), cost, say)
@@ -98,10 +103,10 @@ def compare(
         found, remarks = accept(_sorted(found), plan.accepted, datetime.now(UTC).date())
         for one in found:
             writer.append(one)
-        slow = [course.too_slow] if course.too_slow else []
-        if list(plan.metrics) != ["time"]:  # what was counted counts
-            remarks, slow = [*remarks, *slow], []
-        disturbed = _poor(conductor) or _disturbed(course.canary, header) or next(iter(slow), None)
+        slow = course.too_slow if timed else None
+        if slow and any(one.metric != "time" and one.verdict in RED for one in found):
+            remarks, slow = [*remarks, slow], None  # what was counted is found all the same
+        disturbed = _poor(conductor) or _disturbed(course.canary, header) or slow
         end = replace(
             end,
             verdict=gate.overall(

@@ -27,8 +27,11 @@ def keep_noise(noise: MachineNoise, results: Path) -> Path:
     """
     path = noise_path(results, noise.machine_key, noise.isolation)
     before: Mapping[str, list[float]] = {}
+    case_seconds = noise.case_seconds
     with contextlib.suppress(TorchgaugeError):  # what can't be read is replaced
-        before = read_noise(path).log_ratios if path.exists() else {}
+        stored = read_noise(path) if path.exists() else None
+        if stored and (before := stored.log_ratios).keys() - noise.log_ratios.keys():
+            case_seconds = stored.case_seconds  # that of a part is not that of all
     kept = Noise(
         schema=NOISE_SCHEMA,
         machine_key=noise.machine_key,
@@ -37,7 +40,7 @@ def keep_noise(noise: MachineNoise, results: Path) -> Path:
         finished=datetime.now(UTC).isoformat(timespec="milliseconds"),
         runs=noise.runs - noise.invalid,
         alarms=noise.alarms,
-        case_seconds=noise.case_seconds,
+        case_seconds=case_seconds,
         log_ratios={**before, **{case: list(some) for case, some in noise.log_ratios.items()}},
     )
     replace(path, msgspec.json.encode(kept) + b"\n", "--results")

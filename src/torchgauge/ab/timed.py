@@ -17,6 +17,13 @@ MARGIN = 1.2
 """How much longer than the pairs before it a pair may take, and still end in time."""
 
 
+def _whole(pairs: int, at_once: int, state: State) -> int:
+    """Give as many pairs as are measured at once, times a whole number, where the time allows no more."""
+    if pairs >= state.design.screen:
+        return pairs
+    return max(min(pairs, state.design.least_screen), pairs - pairs % at_once)
+
+
 class Course:
     """The pairs of one comparison.
 
@@ -37,8 +44,8 @@ class Course:
         self._why: dict[str, str] = {}
         self._spent: list[tuple[float, float]] = []
         self.pairs = 0
-        self.too_slow: str | None = None
-        """Why no case could ever have been REGRESSED in the time, if that turned out."""
+        self._no_time = False
+        """Whether the end of screening left no time to confirm a candidate."""
         self.canary: list[float] = []
 
     def run(self, until: float) -> None:
@@ -52,8 +59,8 @@ class Course:
             ratios: dict[str, list[float]] = defaultdict(list)
             cases, done = list(batch.cases), 0
             screening = not self._state.screened
-            while cases and done < batch.pairs:
-                at_once = self._conductor.batch  # a last one alone would take as long
+            at_once = self._conductor.batch  # a last one alone would take as long
+            while cases and done < (_whole(batch.pairs, at_once, self._state) if screening else batch.pairs):
                 left = max(0.0, until - time.monotonic())
                 if left / MARGIN < self._cost.pair(len(cases)) * at_once:
                     break  # the pairs took longer than those before: the time is up, whatever they showed
@@ -70,21 +77,33 @@ class Course:
                 break
             self._state = gate.take(self._state, ratios)
             if screening:
-                self._check(self._seconds(until))
+                self._no_time = self._cost.fits(self._seconds(until), 1) < self._needed()
 
     def _seconds(self, until: float) -> float:
         """Give the time that is left for planning."""
         return (until - time.monotonic()) / MARGIN
 
-    def _check(self, seconds: float) -> None:
-        """Find out, at the end of screening, whether there is time to confirm anything at all."""
-        undecided = [case for case in self._state.ratios if case not in self._state.settled]
-        if undecided and self._cost.fits(seconds, 1) < gate.pairs_needed(self._state.design.alpha_of_test(0)):
-            took = self._cost.pair(len(self._state.ratios))
-            self.too_slow = (
-                f"a pair took {took:.0f} s, which left no time to confirm a regression, whatever the pairs "
-                "show: allow more --minutes, or choose fewer cases with -k"
-            )
+    def _needed(self) -> int:
+        """Give the fresh pairs without which none of the first candidates can be confirmed."""
+        candidates = len(self._state.waves[0].candidates) if self._state.waves else 1
+        return gate.pairs_needed(self._state.design.alpha_of_test(0) / candidates)
+
+    @property
+    def too_slow(self) -> str | None:
+        """Why no case could have been REGRESSED in the time, whatever the pairs showed, if it was so."""
+        state = self._state
+        found = {one.case: one.verdict for one in gate.comparisons(state)}
+        open_ = [case for case, verdict in found.items() if verdict is Verdict.INCONCLUSIVE]
+        if not open_ or {Verdict.REGRESSED, Verdict.IMPROVED} & set(found.values()):
+            return None
+        fresh = max(len(state.ratios[case]) for case in open_) - state.screened
+        if state.screened and not (self._no_time and fresh < self._needed()):
+            return None
+        took = f"{self._cost.pair(len(state.ratios)):.0f} s for {len(state.ratios)} cases"
+        return (
+            f"a pair takes {took}, which left no time to confirm a regression, whatever the pairs show: "
+            "allow more --minutes, or choose fewer cases with -k"
+        )
 
     def _take(self, seen: Seen, cases: list[str], ratios: dict[str, list[float]]) -> list[str]:
         """Take what one pair saw; give the cases that can go on."""

@@ -120,7 +120,7 @@ def aa(options: argparse.Namespace) -> int:
 
     from torchgauge.ab import Plan, compare, keep_noise
     from torchgauge.analysis.gate import Design
-    from torchgauge.analysis.gate.noise import machine_noise
+    from torchgauge.analysis.gate.noise import alike, machine_noise
     from torchgauge.files import check_writable, replace
     from torchgauge.measure import sides
     from torchgauge.record import read_ab
@@ -132,7 +132,7 @@ def aa(options: argparse.Namespace) -> int:
     _check_minutes(options)
     runs = [read_ab(name) for name in options.add]
     if runs:
-        machine_noise(runs, Design())  # what can't be added is told before anything is measured
+        alike(runs)  # what can't be added is told before anything is measured
         if options.isolation not in {run.header.config.isolation for run in runs}:
             raise TorchgaugeError(f"--add: these runs are not {options.isolation}; name those that are")
         if len({run.header.id for run in runs}) < len(runs):
@@ -146,6 +146,7 @@ def aa(options: argparse.Namespace) -> int:
             runs.append(
                 compare(*both, drawn, Plan(minutes=options.minutes, source=options.source), results, _say)
             )
+            alike(runs)  # those added may be of another machine
     found = machine_noise(runs, Design())
     if options.page:
         replace(Path(options.page), noise_page.render(found).encode(), "--page")

@@ -123,7 +123,7 @@ def beside(names: Sequence[str], others: Sequence[str]) -> list[str]:
     """Join run files and folders with files to put beside them, but for those that are among them already."""
     from pathlib import Path
 
-    here = [path for name in names for path in (run_paths(name) if Path(name).is_dir() else [Path(name)])]
+    here = [path for name in names for path in (_below(name)[0] if Path(name).is_dir() else [Path(name)])]
     known = {path.resolve() for path in here}
     return [*names, *(other for other in others if Path(other).resolve() not in known)]
 
@@ -139,14 +139,23 @@ def run_paths(folder: str) -> list[Path]:
 
     if not Path(folder).is_dir():
         raise TorchgaugeError(f"{folder}: is no folder; name the one of your run files, such as results")
-    paths = sorted(
-        path
-        for path in Path(folder).rglob("*.jsonl")
-        if not path.name.endswith(AB) and REFERENCE not in path.relative_to(folder).parts[:-1]
-    )
+    paths, left_out = _below(folder)
+    others = f"{len(left_out):,} in a folder {REFERENCE}" if left_out else ""
     if not paths:
-        raise TorchgaugeError(f"{folder}: holds no run file (*.jsonl); measure with: torchgauge run")
+        cure = f"but {others}: name that" if left_out else "measure with: torchgauge run"
+        raise TorchgaugeError(f"{folder}: holds no run file (*.jsonl); {cure}")
+    if left_out:
+        print(f"torchgauge: {folder}: left out {others}", file=sys.stderr)
     return paths
+
+
+def _below(folder: str) -> tuple[list[Path], list[Path]]:
+    """Give the run files below a folder, and those of its folders `reference`."""
+    from pathlib import Path
+
+    found = sorted(path for path in Path(folder).rglob("*.jsonl") if not path.name.endswith(AB))
+    theirs = [path for path in found if REFERENCE in path.relative_to(folder).parts[:-1]]
+    return [path for path in found if path not in theirs], theirs
 
 
 def each(work: Callable[[Given], Made], of: Sequence[Given], noun: str) -> Iterator[Made]:

@@ -192,7 +192,7 @@ def _export_all(folder: Path, form: str, output: str | None) -> int:
         raise TorchgaugeError(f"{folder}: a folder of runs is exported as Parquet: --format parquet")
     target = Path(output) if output else folder.resolve().with_suffix(".parquet")
     written = 0
-    for told in each(partial(_export_one, target), run_paths(str(folder)), "runs"):
+    for told in each(partial(_export_one, target), _one_each(run_paths(str(folder))), "runs"):
         if told is None:
             written += 1
         else:
@@ -201,6 +201,17 @@ def _export_all(folder: Path, form: str, output: str | None) -> int:
         raise TorchgaugeError(f"{folder}: no run in it could be read")
     print(target)
     return 0
+
+
+def _one_each(paths: Sequence[Path]) -> list[Path]:
+    """Keep one file of each run, the longest: of a run that was resumed there may be a copy from before."""
+    from torchgauge.record import run_id
+
+    kept: dict[object, Path] = {}
+    for path in sorted(paths, key=lambda path: (-path.stat().st_size if path.is_file() else 0, path)):
+        if (first := kept.setdefault(run_id(path) or path, path)) is not path:
+            print(f"torchgauge: warning: left out: {path}: is of the same run as {first}", file=sys.stderr)
+    return [path for path in paths if path in set(kept.values())]
 
 
 def _export_one(target: Path, path: Path) -> str | None:

@@ -5,7 +5,7 @@ nor numpy nor pandas.
 """
 
 from torchgauge.record.jsonlines import RecordError
-from torchgauge.record.reader import read, read_ab
+from torchgauge.record.reader import read, read_ab, run_id
 from torchgauge.record.schema import (
     CEILING,
     SCHEMA,
@@ -52,4 +52,5 @@ __all__ = [
     "read",
     "read_ab",
     "run_file_name",
+    "run_id",
 ]

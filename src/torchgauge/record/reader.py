@@ -22,6 +22,14 @@ from torchgauge.record.ab import (
 from torchgauge.record.jsonlines import RecordError
 from torchgauge.record.schema import CEILING, SCHEMA, End, Failure, Header, Measurement, Run, Skip
 
+
+class _Named(msgspec.Struct):
+    """Enough of a first line to know the run by."""
+
+    id: str
+
+
+_named = msgspec.json.Decoder(_Named)
 _first = msgspec.json.Decoder(Header)
 _decoder = msgspec.json.Decoder(Header | Measurement | Failure | Skip | End)
 _ab_first = msgspec.json.Decoder(AbHeader)
@@ -66,6 +74,15 @@ def read(path: Path | str) -> Run:
                     f"{path}, line {number}: a second 'run' line; two runs were joined in one file"
                 )
     return Run(path, header, measurements, failures, skips, end, warnings, before, resumed_at, ceilings)
+
+
+def run_id(path: Path) -> str | None:
+    """Give the id that a run file's first line has, and read no further; None where there is none."""
+    try:
+        with path.open("rb") as file:
+            return _named.decode(file.readline()).id
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def read_ab(path: Path | str) -> AbRun:

@@ -103,6 +103,7 @@ def test_a_side_that_hangs_while_it_is_counted_is_ended_and_named(tmp_path: Path
         with pytest.raises(TorchgaugeError, match=r"\(here\): counted nothing for 6 s and was ended"):
             counting.count({"base": base, "head": head}, Request(["bench"], patience=6.0), "counts", 0)
         assert not processes_of(base.gauge.parent)
+        assert list(base.gauge.parent.glob("torchgauge-*"))  # and not in the system's temporary folder
 
 
 def processes_of(folder: Path) -> list[bytes]:

@@ -94,7 +94,12 @@ def usual_cost(visits: int, lanes: int) -> Cost:
 
 
 def check(
-    design: Design, cases: int, seconds: float | None = None, cost: Cost | None = None, spent: float = 0.0
+    design: Design,
+    cases: int,
+    seconds: float | None = None,
+    cost: Cost | None = None,
+    spent: float = 0.0,
+    at_once: int = 1,
 ) -> None:
     """Refuse a design that can never turn red.
 
@@ -107,6 +112,7 @@ def check(
         seconds: the time for all of it; with `cost`, whether screening and confirming fit is checked too.
         cost: what a pair takes, guessed or measured.
         spent: how much of the time went by before the first pair.
+        at_once: pairs that are started together.
 
     Raises:
         TorchgaugeError: no data could ever make a case REGRESSED; says what would have to change.
@@ -120,7 +126,8 @@ def check(
         )
     if seconds is None or cost is None:
         return
-    least = spent + design.least_screen * cost.pair(cases) + needed * cost.pair(1)
+    screening, confirming = (at_once * math.ceil(some / at_once) for some in (design.least_screen, needed))
+    least = spent + screening * cost.pair(cases) + confirming * cost.pair(1)
     if seconds < least:
         raise TorchgaugeError(
             f"no regression can be confirmed among {cases} cases in {seconds / 60:.1f} minutes, whatever the "

@@ -52,6 +52,8 @@ class MachineNoise:
     log_ratios: Mapping[str, Sequence[float]]
     errors: tuple[str, ...] = ()
     """Cases that failed in a run."""
+    disturbed: tuple[str, ...] = ()
+    """Why runs were INVALID."""
     case_seconds: float | None = None
     """What a case took in a pair, in the mean; None where nobody knows."""
 
@@ -60,24 +62,14 @@ def machine_noise(runs: Sequence[AbRun], design: Design) -> MachineNoise:
     """Summarize A/A runs of one machine.
 
     Args:
-        runs: complete ones. Of those that are INVALID nothing counts but how many they are.
+        runs: complete ones. Of those that are INVALID no ratio counts.
         design: of the runs that floors are wanted for; they have the time and the cases of the last of these.
 
     Raises:
-        TorchgaugeError: there is none, one compared two different things, they are of several machines, or of
-            both isolations.
+        TorchgaugeError: as `alike`.
 
     """
-    if not runs:
-        raise TorchgaugeError("there is no A/A run; measure some with: torchgauge aa")
-    keys = {_machine_key(run) for run in runs}
-    if len(keys) > 1:
-        raise TorchgaugeError("these A/A runs are of several machines; name those of one")
-    isolations = {run.header.config.isolation for run in runs}
-    if len(isolations) > 1:
-        raise TorchgaugeError(
-            "some of these A/A runs are paired and others sequential: name those of one kind"
-        )
+    machine_key, isolation = alike(runs)
     valid = [run for run in runs if run.end and run.end.verdict is not Verdict.INVALID]
     log_ratios: dict[str, list[float]] = defaultdict(list)
     p_values = []
@@ -96,8 +88,8 @@ def machine_noise(runs: Sequence[AbRun], design: Design) -> MachineNoise:
     alarms = sum(map(bool, named))
     verdicts = [one.verdict for run in valid for one in run.comparisons]
     return MachineNoise(
-        machine_key=keys.pop(),
-        isolation=isolations.pop(),
+        machine_key=machine_key,
+        isolation=isolation,
         runs=len(runs),
         pairs=sum(run.end.pairs for run in runs if run.end),
         invalid=len(runs) - len(valid),
@@ -120,8 +112,32 @@ def machine_noise(runs: Sequence[AbRun], design: Design) -> MachineNoise:
         errors=tuple(
             sorted({one.case for run in runs for one in run.comparisons if one.verdict is Verdict.ERROR})
         ),
+        disturbed=tuple(
+            dict.fromkeys(run.end.disturbed for run in runs if run.end and run.end.disturbed is not None)
+        ),
         case_seconds=case_seconds,
     )
+
+
+def alike(runs: Sequence[AbRun]) -> tuple[str, str]:
+    """Give the machine's key and the isolation of A/A runs.
+
+    Raises:
+        TorchgaugeError: there is none, one compared two different things, they are of several machines, or of
+            both isolations.
+
+    """
+    if not runs:
+        raise TorchgaugeError("there is no A/A run; measure some with: torchgauge aa")
+    keys = {_machine_key(run) for run in runs}
+    if len(keys) > 1:
+        raise TorchgaugeError("these A/A runs are of several machines; name those of one")
+    isolations = {run.header.config.isolation for run in runs}
+    if len(isolations) > 1:
+        raise TorchgaugeError(
+            "some of these A/A runs are paired and others sequential: name those of one kind"
+        )
+    return keys.pop(), isolations.pop()
 
 
 def _case_seconds(runs: Sequence[AbRun]) -> float | None:

@@ -24,7 +24,8 @@ def sentences(noise: MachineNoise) -> list[str]:
         lines.append(f"ERROR: {plain(', '.join(noise.errors), 200)}: not measured; see the run files")
     lines += [f"alarm: {verdict} {plain(case, 200)}" for case, verdict in noise.named]
     if noise.invalid:
-        lines.append(f"{count(noise.invalid, 'run')} INVALID, not counted")
+        why = f": {plain('; '.join(noise.disturbed), 400)}" if noise.disturbed else ""
+        lines.append(f"{count(noise.invalid, 'run')} INVALID, not counted{why}")
     return lines
 
 

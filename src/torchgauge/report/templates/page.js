@@ -3,7 +3,7 @@
 (() => {
   const text = (cell) => (cell ? cell.textContent.trim() : "");
   // A cell sorts by the number that it holds or shows: "1,024", "4 MiB", "12.3 µs", "45 %", "1.5×".
-  const SHOWN = /^(-?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?)(?:\s?(?:%|×)|\s([nµmkMGTP]|[KMGT]i)?(?:s|B|B\/s|FLOP\/s|item\/s|J|W))?$/;
+  const SHOWN = /^(-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[-+]?\d+)?)(?:\s?(?:%|×)|\s([nµmkMGTP]|[KMGT]i)?(?:s|B|B\/s|FLOP\/s|item\/s|J|W))?$/;
   const SCALE = { n: 1e-9, µ: 1e-6, m: 1e-3, k: 1e3, M: 1e6, G: 1e9, T: 1e12, P: 1e15, Ki: 2 ** 10, Mi: 2 ** 20, Gi: 2 ** 30, Ti: 2 ** 40 };
   function number(cell) {
     if (!cell) return NaN;
@@ -21,7 +21,8 @@
       return sign * (x - y);
     }
     if (!text(a) || !text(b)) return !text(a) - !text(b);
-    return sign * text(a).localeCompare(text(b), undefined, { numeric: true });
+    const [s, t] = [a, b].map((cell) => text(cell).replace(/(\d),(?=\d{3})/g, "$1"));
+    return sign * s.localeCompare(t, undefined, { numeric: true });
   }
 
   function sort(table, place) {
