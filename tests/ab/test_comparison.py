@@ -89,7 +89,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> type[FakeConductor]:
 def slowly(fake, monkeypatch: pytest.MonkeyPatch):
     """Make pairs, two at once, take so many seconds of a clock that nothing else moves."""
 
-    def set_to(seconds: float) -> None:
+    def set_to(seconds: float, later: float | None = None) -> None:
         now = [0.0]
         fake.late = 0.0
         measure, begin = fake.measure, fake.begin
@@ -101,10 +101,11 @@ def slowly(fake, monkeypatch: pytest.MonkeyPatch):
         fake.measured = []
 
         def slow(self, cases: list[str], pairs: int = 1) -> list[Seen]:
-            now[0] += seconds
+            took = later if later is not None and len(fake.measured) >= 4 else seconds
+            now[0] += took
             fake.measured.append(cases)
             return [
-                replace(seen, start_seconds=seconds, case_seconds=0.0) for seen in measure(self, cases, pairs)
+                replace(seen, start_seconds=took, case_seconds=0.0) for seen in measure(self, cases, pairs)
             ]
 
         monkeypatch.setattr(fake, "measure", slow)
@@ -308,6 +309,31 @@ def test_candidates_too_many_for_the_time_make_no_green_run(fake, run, slowly) -
     assert made.end.verdict is Verdict.INVALID
 
 
+def test_pairs_that_become_slow_after_screening_make_no_green_run(fake, run, slowly) -> None:
+    fake.effects = {"a": 0.2}
+    slowly(20.0, later=100.0)
+    made = run()
+    assert made.end is not None
+    assert made.end.verdict is Verdict.INVALID
+
+
+def test_candidates_too_many_for_pairs_four_at_once_make_no_green_run(fake, run, slowly) -> None:
+    fake.effects, fake.batch, fake.lanes = {"a": 0.2, "b": 0.2}, 4, 1
+    slowly(76.0)
+    made = run()
+    assert made.end is not None
+    assert made.end.verdict is Verdict.INVALID
+
+
+def test_a_failure_is_one_even_where_times_were_too_few(fake, run, slowly) -> None:
+    fake.failed = {"a": "head: it raised"}
+    slowly(240.0)
+    made = run()
+    assert made.end is not None
+    assert made.end.verdict is Verdict.ERROR
+    assert any("left no time to confirm" in note for note in made.end.notes)
+
+
 def test_a_time_too_short_for_the_first_pairs_makes_no_green_run(fake, run, slowly) -> None:
     slowly(10.0)
     fake.batch = 40
@@ -334,6 +360,9 @@ def test_counts_alone_make_no_green_run_where_times_could_not_fail(
     made = run(metrics=["time", "counts"])
     assert made.end is not None
     assert made.end.verdict is verdict
+    accepted = run(metrics=["time", "counts"], accepted=[Accepted(case="a", reason="x", expires=date.max)])
+    assert accepted.end is not None
+    assert accepted.end.verdict is Verdict.INVALID
     assert "left no time to confirm" in " ".join([str(made.end.disturbed), *made.end.notes])
 
 
@@ -350,11 +379,11 @@ def test_cases_that_were_not_measured_now_keep_their_floors(tmp_path: Path) -> N
     def stored(path: Path) -> tuple[dict[str, list[float]], float | None]:
         return read_noise(path).log_ratios, read_noise(path).case_seconds
 
-    keep_noise(noise(0.5, a=[0.1], b=[0.2]), tmp_path)
+    keep_noise(noise(0.5, a=[0.1], b=[0.2], d=[0.2]), tmp_path)
     path = keep_noise(noise(0.001, b=[0.3]), tmp_path)
-    assert stored(path) == ({"a": [0.1], "b": [0.3]}, 0.5)
+    assert stored(path) == ({"a": [0.1], "b": [0.3], "d": [0.2]}, 0.5)
     keep_noise(noise(0.6, a=[0.1], b=[0.4]), tmp_path)
-    assert stored(path) == ({"a": [0.1], "b": [0.4]}, 0.6)
+    assert stored(path) == ({"a": [0.1], "b": [0.4], "d": [0.2]}, 0.6)
     path.write_text("{")
     keep_noise(noise(0.7, c=[0.5]), tmp_path)
     assert stored(path) == ({"c": [0.5]}, 0.7)

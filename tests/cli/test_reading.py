@@ -257,8 +257,11 @@ def test_files_of_one_name_are_exported_apart_and_copies_of_one_run_once(command
     (project / "many" / "three" / "run.jsonl").write_text(
         "".join(whole.read_text().splitlines(keepends=True)[:3])
     )
+    (project / "many" / "four").mkdir()
+    (project / "many" / "four" / "run.jsonl").write_text(2 * whole.read_text())
     done = command("export", "many", "--format", "parquet", "-o", "out")
     assert done.code == 0
+    assert "left out: many/four/run.jsonl, line" in done.error
     assert "many/three/run.jsonl: is of the same run as many/two/run.jsonl" in done.error
     frame = pd.read_parquet(project / "out")
     assert set(frame["run"]) == {"aa", "bb"}

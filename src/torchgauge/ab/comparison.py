@@ -104,8 +104,8 @@ def compare(
         for one in found:
             writer.append(one)
         slow = course.too_slow if timed else None
-        if slow and any(one.metric != "time" and one.verdict in RED for one in found):
-            remarks, slow = [*remarks, slow], None  # what was counted is found all the same
+        if slow and any(one.verdict in RED and not one.accepted for one in found):
+            remarks, slow = [*remarks, slow], None  # what failed, and what was counted, is so all the same
         disturbed = _poor(conductor) or _disturbed(course.canary, header) or slow
         end = replace(
             end,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -77,7 +78,8 @@ class Course:
                 break
             self._state = gate.take(self._state, ratios)
             if screening:
-                self._no_time = self._cost.fits(self._seconds(until), 1) < self._needed()
+                whole = at_once * math.ceil(self._needed() / at_once)
+                self._no_time = self._cost.fits(self._seconds(until), 1) < whole
 
     def _seconds(self, until: float) -> float:
         """Give the time that is left for planning."""
@@ -96,8 +98,13 @@ class Course:
         open_ = [case for case, verdict in found.items() if verdict is Verdict.INCONCLUSIVE]
         if not open_ or {Verdict.REGRESSED, Verdict.IMPROVED} & set(found.values()):
             return None
-        fresh = max(len(state.ratios[case]) for case in open_) - state.screened
-        if state.screened and not (self._no_time and fresh < self._needed()):
+        first = state.waves[0].candidates if state.waves else ()
+        chosen = [one for one in first if one.since <= state.screened and one.case in open_]
+        if chosen:  # by screening, and not confirmed: were there the pairs for it?
+            slow = max(len(state.fresh(one)) for one in chosen) < self._needed()
+        else:
+            slow = self._no_time or not state.screened
+        if not slow:
             return None
         took = f"{self._cost.pair(len(state.ratios)):.0f} s for {len(state.ratios)} cases"
         return (

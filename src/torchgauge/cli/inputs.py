@@ -154,8 +154,10 @@ def _below(folder: str) -> tuple[list[Path], list[Path]]:
     from pathlib import Path
 
     found = sorted(path for path in Path(folder).rglob("*.jsonl") if not path.name.endswith(AB))
-    theirs = [path for path in found if REFERENCE in path.relative_to(folder).parts[:-1]]
-    return [path for path in found if path not in theirs], theirs
+    parts: tuple[list[Path], list[Path]] = [], []
+    for path in found:
+        parts[REFERENCE in path.relative_to(folder).parts[:-1]].append(path)
+    return parts
 
 
 def each(work: Callable[[Given], Made], of: Sequence[Given], noun: str) -> Iterator[Made]:

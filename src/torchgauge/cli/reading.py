@@ -191,11 +191,10 @@ def _export_all(folder: Path, form: str, output: str | None) -> int:
     if form != "parquet":
         raise TorchgaugeError(f"{folder}: a folder of runs is exported as Parquet: --format parquet")
     target = Path(output) if output else folder.resolve().with_suffix(".parquet")
-    written = 0
-    for told in each(partial(_export_one, target), _one_each(run_paths(str(folder))), "runs"):
-        if told is None:
-            written += 1
-        else:
+    written = False
+    for done, left_out in each(partial(_export_one, target), _by_run(run_paths(str(folder))), "runs"):
+        written |= done
+        for told in left_out:
             print(f"torchgauge: warning: left out: {told}", file=sys.stderr)
     if not written:
         raise TorchgaugeError(f"{folder}: no run in it could be read")
@@ -203,27 +202,39 @@ def _export_all(folder: Path, form: str, output: str | None) -> int:
     return 0
 
 
-def _one_each(paths: Sequence[Path]) -> list[Path]:
-    """Keep one file of each run, the longest: of a run that was resumed there may be a copy from before."""
+def _by_run(paths: Sequence[Path]) -> list[list[Path]]:
+    """Group files by their run, the longest first: of one that was resumed there may be a copy from before."""
     from torchgauge.record import run_id
 
-    kept: dict[object, Path] = {}
-    for path in sorted(paths, key=lambda path: (-path.stat().st_size if path.is_file() else 0, path)):
-        if (first := kept.setdefault(run_id(path) or path, path)) is not path:
-            print(f"torchgauge: warning: left out: {path}: is of the same run as {first}", file=sys.stderr)
-    return [path for path in paths if path in set(kept.values())]
+    found: dict[object, list[Path]] = {}
+    for path in paths:
+        found.setdefault(run_id(path) or path, []).append(path)
+    for some in found.values():
+        if len(some) > 1:
+            some.sort(key=lambda path: -path.stat().st_size)
+    return list(found.values())
 
 
-def _export_one(target: Path, path: Path) -> str | None:
-    """Write one run to its partition; give why it can't be read, or None."""
+def _export_one(target: Path, paths: Sequence[Path]) -> tuple[bool, list[str]]:
+    """Write one run to its partition, from the first of its files that can be read.
+
+    Gives whether there was one, and why each of the others was left out.
+    """
     from torchgauge.analysis import export as exporting
     from torchgauge.files import replace
     from torchgauge.record import RecordError, read
 
-    try:
-        run = read(path)
-    except RecordError as error:
-        return str(error)
+    run, left_out = None, []
+    for path in paths:
+        if run is not None:
+            left_out.append(f"{path}: is of the same run as {run.path}")
+            continue
+        try:
+            run = read(path)
+        except RecordError as error:
+            left_out.append(str(error))
+    if run is None:
+        return False, left_out
     place = target / exporting.partition(run)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -232,4 +243,4 @@ def _export_one(target: Path, path: Path) -> str | None:
             f"{target}: can't be written: {error.strerror}; choose another with -o"
         ) from None
     replace(place, exporting.parquet(run))
-    return None
+    return True, left_out

@@ -29,7 +29,8 @@ from torchgauge.record import Case, Failure, Run, RunWriter, read, run_file_name
 from torchgauge.record.ending import ending, seconds_before
 
 IN_GROUP = "TORCHGAUGE_IN_GROUP"
-"""Variable that is set where who started this process ends its whole group: the workers then stay in it."""
+"""Variable that is set where who started this process ends its whole group: the workers then stay in it. It
+names the folder for what a process makes for itself, which nobody removes who is killed."""
 
 
 @dataclass(frozen=True)
@@ -251,7 +252,7 @@ def _environment(count: int | None) -> dict[str, str]:
 
 @contextmanager
 def _crumb() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="torchgauge-") as folder:
+    with tempfile.TemporaryDirectory(prefix="torchgauge-", dir=os.environ.get(IN_GROUP)) as folder:
         crumb = Path(folder) / "crumb"
         crumb.write_bytes(NOTHING)
         yield crumb

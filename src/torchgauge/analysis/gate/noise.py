@@ -123,8 +123,8 @@ def alike(runs: Sequence[AbRun]) -> tuple[str, str]:
     """Give the machine's key and the isolation of A/A runs.
 
     Raises:
-        TorchgaugeError: there is none, one compared two different things, they are of several machines, or of
-            both isolations.
+        TorchgaugeError: there is none, one compared two different things or holds a pair without a ratio,
+            they are of several machines, or of both isolations.
 
     """
     if not runs:
@@ -137,6 +137,12 @@ def alike(runs: Sequence[AbRun]) -> tuple[str, str]:
         raise TorchgaugeError(
             "some of these A/A runs are paired and others sequential: name those of one kind"
         )
+    for run in runs:
+        try:
+            for line in run.pairs:
+                _ = line.log_ratio
+        except (ValueError, ArithmeticError):
+            raise TorchgaugeError(f"{run.path}: holds a pair without a ratio; leave it out") from None
     return keys.pop(), isolations.pop()
 
 

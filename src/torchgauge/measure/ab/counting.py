@@ -168,8 +168,7 @@ def _variables(side: Side, count: int | None, longest: int) -> dict[str, str]:
     kept |= threads.variables(count)
     # the working directory is head's: its packages must not come before the side's own
     path = side.pythonpath()
-    kept |= {"TORCHGAUGE_PAD": "." * (longest - len(path)), launch.IN_GROUP: "1"}
-    kept |= {"TMPDIR": str(side.gauge.parent)}  # where one that is killed may leave what it made
+    kept |= {"TORCHGAUGE_PAD": "." * (longest - len(path)), launch.IN_GROUP: str(side.gauge.parent)}
     return kept | {"PYTHONPATH": path, "PYTHONSAFEPATH": "1", "PYTHONHASHSEED": "0"}
 
 
