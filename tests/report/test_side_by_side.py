@@ -136,3 +136,15 @@ def test_a_case_that_failed_in_a_later_round_is_named(runs) -> None:
 def test_the_header_names_what_all_cells_are_of(runs) -> None:
     laid = projection.laid_out(runs[:1], ["dtype"], ["run"], {"name": ["square"], "n": ["32"]})
     assert laid.common.startswith("matmul/square, n = 32 · ")
+
+
+def test_a_rate_too_fast_to_be_true_is_named() -> None:
+    fast = synthetic.case("matmul", "square", "cuda:0", n=512)
+    run = synthetic.run(
+        ("cpu", "cuda:0"), cases=[(fast, 1e-6, {"flop": 2.0 * 512**3})], with_ceilings=True, failures=[]
+    )
+    card = msgspec.structs.replace(run.header.environment.accelerators[0], name="NVIDIA H200")
+    environment = msgspec.structs.replace(run.header.environment, accelerators=[card])
+    run = replace(run, header=msgspec.structs.replace(run.header, environment=environment))
+    (note,) = [note for note in projection.laid_out([run], ["case"], ["run"]).notes if "Impossible" in note]
+    assert note == f"Impossible, above the chip's published peak: {fast.id}."

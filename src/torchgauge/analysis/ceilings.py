@@ -34,6 +34,8 @@ UNSURE = 0.5
 """Half an interval over its value, above which a ceiling is called badly known."""
 IMPOSSIBLE = 1.02
 """Of a published peak: 2 % for clocks above the one that the maker reckons with, and for rounding."""
+NO_SUCH_RATE = "impossible:"
+"""How the warning of a rate above that begins."""
 
 LARGEST = 2**60
 """Bytes: more than any memory has."""
@@ -202,8 +204,8 @@ class Ceilings:
 
     def _impossible(self, case: Case, shares: dict[str, float]) -> list[str]:
         return [
-            f"impossible: {_percent(share)} of the published peak {what} of {self.peaks[case.device].chip}; "
-            "the stated work is too much, or the time is wrong"
+            f"{NO_SUCH_RATE} {_percent(share)} of the published peak {what} of "
+            f"{self.peaks[case.device].chip}; the stated work is too much, or the time is wrong"
             for what, share in shares.items()
             if share > IMPOSSIBLE
         ]

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from torchgauge.analysis.ceilings import NO_SUCH_RATE
 from torchgauge.analysis.frame import summaries
 from torchgauge.analysis.ratio import Value
 from torchgauge.record import Run
@@ -55,6 +56,8 @@ class Point:
     unit: str
     failed: bool = False
     """Whether it raised in any round."""
+    impossible: bool = False
+    """Whether it is too fast to be true."""
 
     def get(self, key: str) -> object:
         """Give the value of a key; None where it has none."""
@@ -75,7 +78,8 @@ def points_of(runs: Iterable[Run]) -> list[Point]:
         if known["value"] is not None:
             value = Value(known["value"], known["low"], known["high"], known["between"] or 0.0)
         facts = of_run[row["run"]] | {key: known[key] for key in OF_MEASURING} | {ID: row["case"]}
-        points.append(Point(of_case, facts, value, known["unit"] or "", bool(known["failed"])))
+        impossible = any(str(said).startswith(NO_SUCH_RATE) for said in row["warnings"])
+        points.append(Point(of_case, facts, value, known["unit"] or "", bool(known["failed"]), impossible))
     return points
 
 

@@ -79,6 +79,8 @@ class Projection:
     """Keys and values that were asked for and that nothing has."""
     broken: tuple[str, ...] = ()
     """Cases that failed in a later round, and whose value is from the rounds before."""
+    impossible: tuple[str, ...] = ()
+    """Cases that are too fast to be true."""
 
 
 @dataclass
@@ -157,10 +159,13 @@ def project(
     )
     found = _projection(rows, columns, baseline, chosen, grid, axes)
     broken = dict.fromkeys(str(point.facts[ID]) for point in chosen if point.failed and point.value)
+    impossible = dict.fromkeys(str(point.facts[ID]) for point in chosen if point.impossible)
     params = dict.fromkeys(key for point in chosen for key in point.of_case if key not in OF_CASE)
     if several:  # no mean of metrics means anything
         found = replace(found, means=(None,) * len(found.columns))
-    return replace(found, params=tuple(params), nowhere=nowhere, broken=tuple(broken))
+    return replace(
+        found, params=tuple(params), nowhere=nowhere, broken=tuple(broken), impossible=tuple(impossible)
+    )
 
 
 def _several_metrics(points: Iterable[Point]) -> bool:

@@ -40,7 +40,7 @@ def steps(values: Sequence[float], penalty: float | None = None) -> list[Step]:
     Args:
         values: in the order of time; for times of benchmarks their logarithms.
         penalty: what a cut costs, in squared spreads; None for one at which 1 of 100 series of pure
-            noise has a step at the most, be it normal or heavy-tailed (`tests/analysis/test_steps.py`).
+            noise has a step at the most, be it normal, heavy-tailed or to one side alone (`tests/analysis/test_steps.py`).
 
     Returns:
         The steps in their order; none for fewer than 6 values.
@@ -53,7 +53,7 @@ def steps(values: Sequence[float], penalty: float | None = None) -> list[Step]:
     spread = noise(calm)
     if spread == 0.0:
         spread = max(1e-12, 1e-9 * float(np.max(np.abs(calm))))
-    cost = penalty if penalty is not None else 13.0 + 2.5 * math.log(len(known)) + 60.0 / len(known)
+    cost = penalty if penalty is not None else 18.0 + 2.5 * math.log(len(known)) + 60.0 / len(known)
     cuts = _cuts((calm - calm.mean()) / spread, cost)
     edges = [0, *cuts, len(known)]
     levels = [float(np.median(known[a:b])) for a, b in pairwise(edges)]

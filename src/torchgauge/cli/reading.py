@@ -203,7 +203,7 @@ def _export_all(folder: Path, form: str, output: str | None) -> int:
 
 
 def _by_run(paths: Sequence[Path]) -> list[list[Path]]:
-    """Group files by their run, the longest first: of one that was resumed there may be a copy from before."""
+    """Group files by their run, the longest first: a copy may be from before the run was resumed."""
     from torchgauge.record import run_id
 
     found: dict[object, list[Path]] = {}

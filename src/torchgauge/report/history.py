@@ -14,7 +14,7 @@ SCHEMA = 1
 HEADS = ("since", "commit", "run", "before", "after", "ratio", "case")
 CAUTION = (
     "Runs of different times hold the machine's drift: a step says when to look, not what was at fault. "
-    "Where nothing changed, 1 series of 100 has a step; 2, where noise lies to one side alone."
+    "Where nothing changed, 1 series of 100 has a step at the most."
 )
 
 

@@ -330,10 +330,14 @@ def _notes(found: Projection, names: Mapping[str, str]) -> list[str]:
     if found.nowhere:
         told = ", ".join(f"{key}={value}" for key, value in found.nowhere)
         notes.append(plain(f"Nothing has {told}."))
-    if found.broken:
-        listed = ", ".join(plain(name, 100) for name in found.broken[:MOST_VALUES])
-        more = f" and {len(found.broken) - MOST_VALUES} more" if len(found.broken) > MOST_VALUES else ""
-        notes.append(f"Failed in a later round, the values are from those before: {listed}{more}.")
+    for what, names_of in (
+        ("Impossible, above the chip's published peak", found.impossible),
+        ("Failed in a later round, the values are from those before", found.broken),
+    ):
+        if names_of:
+            listed = ", ".join(plain(name, 100) for name in names_of[:MOST_VALUES])
+            more = f" and {len(names_of) - MOST_VALUES} more" if len(names_of) > MOST_VALUES else ""
+            notes.append(f"{what}: {listed}{more}.")
     if found.mismatched:
         number = count(found.mismatched, "case")
         notes.append(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from torchgauge.analysis.ceilings import UNSURE, Ceiling, Ceilings
+from torchgauge.analysis.ceilings import NO_SUCH_RATE, UNSURE, Ceiling, Ceilings
 from torchgauge.estimate import Z_975
 from torchgauge.record import Environment, Run
 from torchgauge.report.text import count, plain
@@ -31,7 +31,7 @@ POOR = {
     "the card was shared": "with other work on the card",
 }
 """How `measure.conditions.poor` begins, and what it means."""
-IMPOSSIBLE = "impossible:"
+IMPOSSIBLE = NO_SUCH_RATE
 TOO_FAST = {
     IMPOSSIBLE: "impossible, above the chip's published peak",
     "above the measured ceiling:": "above the measured ceiling",
