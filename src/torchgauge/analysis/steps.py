@@ -40,7 +40,8 @@ def steps(values: Sequence[float], penalty: float | None = None) -> list[Step]:
     Args:
         values: in the order of time; for times of benchmarks their logarithms.
         penalty: what a cut costs, in squared spreads; None for one at which 1 of 100 series of pure
-            noise has a step at the most, be it normal, heavy-tailed or to one side alone (`tests/analysis/test_steps.py`).
+            noise has a step at the most, be it normal, heavy-tailed or to one side alone
+            (`tests/analysis/test_steps.py`).
 
     Returns:
         The steps in their order; none for fewer than 6 values.
