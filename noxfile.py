@@ -78,7 +78,7 @@ def regress(session):
 
 def aa(session):
     """Measure this version against itself: the machine's noise, and the gate's false alarms."""
-    run(session, ready(session, BOTH), "torchgauge", "aa", *session.posargs)
+    run(session, ready(session, BOTH), "torchgauge", "aa", "--minutes", "20", *session.posargs)
 
 
 def report(session):

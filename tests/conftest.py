@@ -8,7 +8,11 @@ from __future__ import annotations
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
 
+# a busy machine is no failure
+settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("here")
 os.environ.pop("PYTEST_XDIST_WORKER", None)
 
 

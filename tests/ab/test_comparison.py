@@ -15,6 +15,7 @@ import pytest
 
 from compared import header
 from torchgauge.ab import Plan, compare, keep_noise, known_floors
+from torchgauge.ab.counted import counted
 from torchgauge.analysis.gate import Design, Wanted
 from torchgauge.analysis.gate.acceptance import Accepted
 from torchgauge.analysis.gate.noise import MachineNoise
@@ -25,7 +26,7 @@ from torchgauge.measure.ab.counting import Counted
 from torchgauge.measure.ab.pair import NotTaken
 from torchgauge.measure.sides import Side, Spec
 from torchgauge.record import Case, read_ab
-from torchgauge.record.ab import AbRun, CountLine, Verdict
+from torchgauge.record.ab import AbFailure, AbRun, CountLine, Verdict
 from torchgauge.record.noise import read_noise
 
 CASES = {name: Case(id=name, group="g", name=name, device="cpu", dtype=None) for name in "abcd"}
@@ -170,6 +171,7 @@ def test_where_conditions_were_mostly_poor_the_run_is_invalid(fake, run, poor: i
     if verdict is Verdict.INVALID:
         assert found.end.disturbed == (
             "conditions were too poor in 60% of what was measured: throttled: the quota was used up"
+            "; run it again"
         )
 
 
@@ -401,3 +403,53 @@ def test_what_can_not_be_counted_is_an_error_and_the_times_count(fake, run, monk
     assert said["a", "counts"].notes == ["head (here): counted nothing for 60 s and was ended"]
     assert made.end is not None
     assert made.end.verdict is Verdict.ERROR
+
+
+@pytest.mark.parametrize("what", ["torch", "python"])
+def test_a_canary_that_differs_under_another_torch_or_python_disturbs_nothing(
+    fake, run, monkeypatch, what: str
+) -> None:
+    assert ENVIRONMENT is not None
+    new, introduce = msgspec.structs.replace, fake.introduce
+    part = {"torch": new(ENVIRONMENT.torch, version="2.6.0")}
+    if what == "python":
+        part = {"machine": new(ENVIRONMENT.machine, python="3.11.1")}
+    base = Hello([], [], new(ENVIRONMENT, **part))
+    monkeypatch.setattr(fake, "introduce", lambda self: replace(introduce(self), base=base))
+    fake.effects = {CANARY.id: 0.05}
+    end = run().end
+    assert (end.verdict, end.disturbed) == (Verdict.EQUIVALENT, None)
+
+
+def test_processes_are_joined_and_what_failed_in_one_of_them_is_an_error_alone(sides, monkeypatch) -> None:
+    def count(_sides: object, _request: object, metric: str, process: int) -> dict[str, Counted]:
+        def lines(side: str, value: float) -> list[CountLine]:
+            return [
+                CountLine(side=side, process=process, case=case, metric=metric, values=[value + process])
+                for case in "ab"
+            ]
+
+        bad = [AbFailure(case="b", side="head", stage="check", error="E", message="m")] * process
+        return {"base": Counted(lines("base", 1000.0), []), "head": Counted(lines("head", 1100.0), bad)}
+
+    monkeypatch.setattr("torchgauge.measure.ab.counting.count", count)
+    written: list[object] = []
+    one, other = counted(
+        *sides, Request(["bench"]), "instructions", ["a", "b"], written.append, lambda _: None
+    )
+    assert (one.case, one.verdict, one.pairs, one.ratio) == ("a", Verdict.REGRESSED, 2, 1100.5 / 1000.5)
+    assert (other.case, other.verdict) == ("b", Verdict.ERROR)
+    assert other.notes[0].endswith(": check: E: m")
+    assert len(written) == 2 * 2 * 2 + 1
+
+
+def test_counts_alone_measure_no_pair(fake, run, monkeypatch) -> None:
+    fake.ends_after = 0  # a pair would raise
+    both = {
+        side: Counted([CountLine(side=side, process=0, case="a", metric="operators", values=[n])], [])
+        for side, n in (("base", 1.0), ("head", 2.0))
+    }
+    monkeypatch.setattr("torchgauge.measure.ab.counting.count", lambda *_: both)
+    made = run(metrics=["counts"])
+    assert made.end is not None
+    assert (made.end.pairs, made.end.verdict, len(made.counts)) == (0, Verdict.REGRESSED, 2)

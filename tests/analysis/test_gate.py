@@ -449,3 +449,10 @@ def test_a_disturbed_run_is_invalid_and_never_red() -> None:
 def test_a_run_without_a_case_is_refused() -> None:
     with pytest.raises(ValueError, match="without a case"):
         overall([])
+
+
+def test_where_time_is_short_those_nearest_to_equivalent_are_looked_at() -> None:
+    near = [-0.02, -0.002, -0.001, 0.0, 0.0, 0.001, 0.002]
+    state = take(begin(DESIGN, {"far": 0.01, "near": 0.01}), {"far": UNCLEAR, "near": near})
+    assert (state.waves, dict(state.settled)) == ((), {})
+    assert plan(state, 18, COST) == Batch(("near",), 3)

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 import torchgauge.ab
-from compared import made, unchanged
+from compared import SIDE, header, made, unchanged
 from torchgauge.ab import Plan
 from torchgauge.measure.ab.conductor import Request
 from torchgauge.record.ab import AbRun, Verdict
@@ -151,3 +151,44 @@ def test_aa_refuses_what_it_could_not_add_before_it_measures(command, monkeypatc
     assert done.code == 2
     assert "a run is named twice" in done.error
     assert measured == []
+
+
+@pytest.mark.parametrize(
+    ("verdict", "code"),
+    [("EQUIVALENT", 0), ("INCONCLUSIVE", 0), ("IMPROVED", 0), ("ERROR", 3), ("MISSING", 3), ("INVALID", 4)],
+)
+def test_the_command_ends_with_the_code_of_its_verdict(command, monkeypatch, verdict: str, code: int) -> None:
+    monkeypatch.setattr(torchgauge.ab, "compare", lambda *_: made(verdict=Verdict[verdict]))
+    assert command("ab", "--base", "here").code == code
+
+
+def test_every_option_reaches_what_measures(command, asked, project: Path) -> None:
+    (project / "lib").mkdir()
+    (project / "ok.toml").write_text('[[accept]]\ncase = "a"\nreason = "b"\nexpires = 2099-01-31\n')
+    words = "ab bench --base here --accept ok.toml --device cpu --dtype float32 --budget standard --timeout 7"
+    command(*words.split(), *["--bench-from", "each", "--source", "lib", "--", "--deselect", "x"])
+    request, plan, _ = asked[0]
+    assert (request.device, request.dtype, request.budget, request.patience) == (
+        *("cpu", "float32", "standard", 7.0),
+    )
+    assert request.pytest_args == ["--deselect", "x"]
+    assert ([one.case for one in plan.accepted], plan.bench_from, plan.source) == (["a"], "each", "lib")
+
+
+def test_aa_adds_runs_and_refuses_those_of_another_machine_or_isolation(
+    command, monkeypatch, project: Path
+) -> None:
+    monkeypatch.setattr("torchgauge.record.read_ab", lambda _: unchanged(1))
+    monkeypatch.setattr(torchgauge.ab, "compare", lambda *_: unchanged(2))
+    assert "2 A/A runs of 2 cases, 40 pairs" in command("aa", "--runs", "1", "--add", "x").out
+    (stored,) = (project / "results").glob("aa_*.json")
+    before = stored.read_text()
+    environment = msgspec.structs.replace(SIDE.environment, machine_key="f" * 16)
+    side = msgspec.structs.replace(SIDE, environment=environment)
+    other = dataclasses.replace(unchanged(2), header=header(base=side, head=side))
+    monkeypatch.setattr(torchgauge.ab, "compare", lambda *_: other)
+    done = command("aa", "--runs", "1", "--add", "x")
+    assert done.code == 2
+    assert "several machines" in done.error
+    assert stored.read_text() == before
+    assert "not sequential" in command("aa", "--isolation", "sequential", "--add", "x").error

@@ -303,3 +303,24 @@ def test_keys_lay_out_csv_and_json_too_and_a_baseline_alone_is_not_passed_over(
 
 def test_a_folder_is_exported_as_parquet_alone(command, refused, project: Path) -> None:
     refused(command("export", ".", "--format", "csv"), "as Parquet: --format parquet")
+
+
+def test_a_history_is_json_too_and_k_chooses(command, project: Path) -> None:
+    (project / "kept").mkdir()
+    for number in range(12):
+        slower = 2 if number >= 6 else 1
+        cases = [
+            (synthetic.case("g", "steps", n=1), 1e-5 * slower, {}),
+            (synthetic.case("g", "calm", n=1), 1e-5, {}),
+        ]
+        run = synthetic.run(cases=cases, run_id=f"{number:08x}", rounds=3, seed=number, failures=[], skips=[])
+        started = f"2026-03-{number + 1:02d}T10:00:00.000+00:00"
+        header = msgspec.structs.replace(run.header, started=started)
+        synthetic.write(dataclasses.replace(run, header=header), project / "kept")
+    made = json.loads(command("history", "kept", "--format", "json").out)
+    assert (made["schema"], made["series"], made["too_short"]) == (1, 2, 0)
+    (step,) = made["steps"]
+    assert (step["case"], step["run"], step["unit"]) == ("g/steps[cpu,float32,n=1]", f"{6:08x}", "s")
+    assert step["ratio"] == step["after"] / step["before"] == pytest.approx(2, rel=0.05)
+    calm = json.loads(command("history", "kept", "-k", "calm", "--format", "json").out)
+    assert (calm["series"], calm["steps"]) == (1, [])

@@ -131,5 +131,5 @@ def test_the_gate_finds_more_work_on_the_card_and_does_not_name_what_is_as_it_wa
 
 def test_the_doctor_knows_the_card(command) -> None:
     done = command("doctor")
-    assert done.returncode in (0, 1), done.stderr
+    assert done.returncode in (0, 4), done.stderr
     assert "NVIDIA" in done.stdout

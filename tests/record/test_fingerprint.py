@@ -162,7 +162,7 @@ def test_a_change_of_anything_but_hardware_leaves_the_machine_key(
         assert machine_key(replaced(environment, name, value)) == machine_key(environment)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     value=st.dictionaries(st.text(), st.text(), max_size=6),
     more=st.tuples(st.text(min_size=1).map("X".__add__), st.text()),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from collections.abc import Callable
@@ -11,8 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import compared
 from torchgauge.errors import TorchgaugeError
-from torchgauge.record import SCHEMA, End, Header, Measurement, RecordError, Skip, read
+from torchgauge.record import SCHEMA, End, Header, Measurement, RecordError, RunWriter, Skip, read, read_ab
+from torchgauge.record.ab import AbSkip, CountLine
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 Refusal = Callable[..., str]
@@ -252,3 +255,25 @@ def test_damage_anywhere_is_read_or_refused_in_one_line(
         message = str(error)
     assert message.startswith(str(path))
     assert message.isprintable()
+
+
+def test_every_line_of_an_a_b_file_comes_back_and_a_cut_one_is_told(tmp_path: Path) -> None:
+    one, path = compared.made(), tmp_path / "x.ab.jsonl"
+    count = CountLine(
+        side="head", process=1, case="a", metric="operators", values=[3.0], parts={"aten::mm": 1.0}
+    )
+    skip = AbSkip(case="b", side="both", reason="on cuda only")
+    writer = RunWriter(path, "ab")
+    for line in (one.header, *one.pairs, count, skip, *one.failures, *one.comparisons, one.end):
+        writer.append(line)
+    writer.close()
+    assert read_ab(path) == dataclasses.replace(one, path=path, counts=[count], skips=[skip])
+    with pytest.raises(RecordError, match="holds a Comparison and no Run"):
+        read(path)
+    path.write_bytes(path.read_bytes()[:-5])
+    left = read_ab(path)
+    assert left.end is None
+    assert "cut off" in left.warnings[0]
+    path.write_bytes(b'{"kind":"ab","schema":2}\n')
+    with pytest.raises(RecordError, match="has schema 2"):
+        read_ab(path)

@@ -95,7 +95,10 @@ def test_json_and_csv_hold_every_cell_and_its_ratio(runs) -> None:
         if cell["ratio"]:
             assert float(row["ratio"]) == pytest.approx(cell["ratio"]["value"])
             assert row["unit"] == "s"
-    assert made["varying"] == {} or "threads" not in made["varying"]
+    found = [cell["ratio"]["value"] for cell in made["cells"] if cell["ratio"]]
+    assert found == pytest.approx([1 / 1.5] * 3, rel=0.01)
+    assert sum(row["ratio"] != "" for row in rows) == 3
+    assert "threads" not in made["varying"]
 
 
 def test_values_have_units_and_text_of_strangers_does_no_harm(hostile) -> None:

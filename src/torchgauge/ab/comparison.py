@@ -179,7 +179,7 @@ def _poor(conductor: Conductor) -> str | None:
     if 2 * len(conductor.poor) <= conductor.visits:
         return None
     share = len(conductor.poor) / conductor.visits
-    return f"conditions were too poor in {share:.0%} of what was measured: {conductor.poor[-1]}"
+    return f"conditions were too poor in {share:.0%} of what was measured: {conductor.poor[-1]}; run it again"
 
 
 def _disturbed(canary: list[float], header: AbHeader) -> str | None:
@@ -189,7 +189,8 @@ def _disturbed(canary: list[float], header: AbHeader) -> str | None:
         return None  # another torch or Python: the canary may differ for that
     if gate.canary_alarms(canary):
         return (
-            "the canary, which is the same on both sides, differs: the machine or its state favours one side"
+            "the canary, which is the same on both sides, differs: the machine or its state favours one of "
+            "them; run it again"
         )
     return None
 

@@ -20,8 +20,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command.
 
     Returns:
-        The exit code: 0 fine, 1 a case failed, 2 usage or unreadable input, 4 conditions too poor to
-        judge, 130 interrupted.
+        The exit code: 0 fine, 1 a case failed or regressed, 2 usage or unreadable input, 3 a side of a
+        comparison failed, 4 conditions too poor to judge, 130 interrupted.
 
     """
     _open_streams()

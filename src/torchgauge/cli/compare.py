@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from torchgauge.cli.inputs import read_runs
+from torchgauge.cli.inputs import FOLDERS, read_runs
 from torchgauge.errors import TorchgaugeError
 
 TYPE_CHECKING = False  # see torchgauge.cli
@@ -23,7 +23,7 @@ def declare(subcommands: Subcommands) -> None:
         extra="report",
         example="torchgauge compare results/*.jsonl --rows case --columns dtype --where group=matmul",
     )
-    made.add_argument("runs", nargs="+", metavar="RUN", help="run files, or folders of them")
+    made.add_argument("runs", nargs="+", metavar="RUN", help=f"run files, {FOLDERS}")
     declare_keys(made.add_argument)
     made.add_argument(
         "--format",

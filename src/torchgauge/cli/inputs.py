@@ -11,6 +11,8 @@ AB = ".ab.jsonl"
 
 REFERENCE = "reference"
 """The word for the runs of results/reference, and the name of their folder."""
+FOLDERS = "or folders of them (subfolders too, but reference)"
+"""What a command takes beside run files, in its help."""
 MANY = 40
 """So many are worth the start of other processes, and a line on how far it got."""
 MOST_RUNS = 100

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from torchgauge.cli.compare import conditions, declare_keys, words
-from torchgauge.cli.inputs import AB, against, beside, each, read_runs, run_paths, spare
+from torchgauge.cli.inputs import AB, FOLDERS, against, beside, each, read_runs, run_paths, spare
 from torchgauge.errors import TorchgaugeError
 
 TYPE_CHECKING = False  # see torchgauge.cli
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 def declare(subcommands: Subcommands) -> None:
     """Declare `show`, `report`, `history` and `export`."""
     made = subcommands.add("show", show, extra="report", example="torchgauge show results/*.jsonl")
-    made.add_argument("runs", nargs="+", metavar="RUN", help="run files or folders of them, or A/B files")
+    made.add_argument("runs", nargs="+", metavar="RUN", help=f"run files, {FOLDERS}, or A/B files")
 
     made = subcommands.add(
         "report", report, extra="report", example="torchgauge report results/*.jsonl -o report.html"
     )
-    made.add_argument("runs", nargs="+", metavar="RUN", help="run files, or folders of them")
+    made.add_argument("runs", nargs="+", metavar="RUN", help=f"run files, {FOLDERS}")
     made.add_argument(
         "-o",
         "--output",

@@ -17,7 +17,7 @@ from torchgauge.measure.ab import isolation
 from torchgauge.measure.ab.channel import Failed
 from torchgauge.measure.ab.conductor import CORES_EACH, MOST_STARTED, Conductor, Request
 from torchgauge.measure.ab.isolation import Batch, Paired, Sequential
-from torchgauge.measure.ab.pair import Taken
+from torchgauge.measure.ab.pair import Solo, Taken
 from torchgauge.measure.ab.process import SideError
 from torchgauge.record import Case
 
@@ -112,3 +112,50 @@ def test_pairs_with_an_accelerator_start_together_where_there_are_cores_for_it(
     made = Conductor(None, None, Request(["bench"], threads=threads, isolation=isolated), print)
     made.begin(SimpleNamespace(cases={"a": case}), lambda line: None)
     assert (made.lanes, made.batch) == (lanes, batch)
+
+
+def drawn(monkeypatch: pytest.MonkeyPatch, seed: int) -> list[tuple[object, ...]]:
+    """Give what is drawn for three pairs: the order of cases, the hash seed, the core, and more."""
+    noted: list[tuple[object, ...]] = []
+
+    class Noting:
+        measuring = waiting = 0.0
+
+        def __init__(self, start, chance, core, batch=None) -> None:
+            self.start, self.chance, self.core = start, chance, core
+
+        def visit(self, cases, take) -> None:
+            noted.append((tuple(cases), self.start("base"), self.core, self.chance.random()))
+
+    monkeypatch.setitem(isolation.ISOLATIONS, "paired", Noting)
+    monkeypatch.setattr(Conductor, "_start", lambda self, name, hash_seed=0, lane=0: hash_seed)
+    monkeypatch.setattr("torchgauge.measure.ab.conductor._cores", lambda: list(range(8)))
+    made = Conductor(None, None, Request(["bench"], seed=seed), print)
+    for _ in range(3):
+        made.measure(list("abcdef"))
+    return noted
+
+
+def test_a_seed_repeats_orders_hash_seeds_and_cores(monkeypatch) -> None:
+    one = drawn(monkeypatch, 1)
+    assert one == drawn(monkeypatch, 1)
+    assert one != drawn(monkeypatch, 2)
+    assert len({order for order, *_ in one}) == len({seed for _, seed, *_ in one}) == 3
+
+
+def test_who_is_first_is_drawn_where_sides_follow_each_other(monkeypatch) -> None:
+    first: list[str] = []
+    orders: list[str] = []
+
+    def measure(self, name, cases, before):
+        first.extend([] if before else [name])
+        return {case: Solo(1, "host-clock", [1.0, 1.0]) for case in cases}
+
+    monkeypatch.setattr(Sequential, "_measure", measure)
+    chance = random.Random(1)
+    for _ in range(20):
+        Sequential(lambda _: None, chance, None).visit(
+            ["a"], lambda _, taken: orders.append(taken.rounds[0].order)
+        )
+    assert set(first) == {"base", "head"}
+    assert orders == ["AABB" if name == "base" else "BBAA" for name in first]

@@ -11,7 +11,7 @@ import jsonschema
 import msgspec
 import pytest
 
-from compared import COMPARISONS, made
+from compared import COMPARISONS, header, made
 from synthetic import HOSTILE
 from torchgauge.record.ab import Comparison, Verdict
 from torchgauge.report.gate import annotations, document, junit, markdown, page, text, words
@@ -168,7 +168,7 @@ def test_the_page_draws_each_pair_of_each_case_that_has_a_ratio(compared):
     assert drawn is not None
     pairs = sum(1 for line in compared.pairs)
     ratios = sum(one.ratio is not None for one in compared.comparisons)
-    assert pairs <= drawn.panels[0].svg.count("<use") <= pairs + 2 * ratios + 30
+    assert drawn.panels[0].svg.count("<use") == pairs + 2 * ratios  # of each its mark, and its tick
     assert forest(replace(compared, comparisons=[compared.comparisons[3]])) is None
 
 
@@ -181,3 +181,70 @@ def test_hostile_text_is_no_markup_in_the_page(harm):
     assert "<script>alert" not in shown
     assert "<img" not in shown
     assert "\x1b" not in shown
+
+
+def test_a_run_that_is_invalid_for_want_of_time_says_so_in_every_form():
+    why = "a pair takes 120 s for 4 cases, which left no time to confirm a regression"
+    run = made(verdict=Verdict.INVALID, disturbed=why)
+    told = json.loads(document.render(run))
+    assert (told["verdict"], told["disturbed"]) == ("INVALID", why)
+    suite = Xml.fromstring(junit.render(run))
+    assert (suite.get("failures"), suite.get("errors"), suite.get("skipped")) == (
+        "0",
+        "0",
+        suite.get("tests"),
+    )
+    assert all(test[0].get("type") == "INVALID" and why in test[0].get("message", "") for test in suite)
+    assert annotations.render(run).startswith(f"::warning title=torchgauge ab::INVALID: {why}")
+    assert all(why in form for form in (markdown.render(run), text.render(run), page.render(run)))
+    assert "run it again" not in text.render(run)  # that would not help
+
+
+def test_time_and_counts_of_one_case_are_told_apart_and_their_disagreement_is_said():
+    time = COMPARISONS[-1]
+    operators = Comparison(
+        case=time.case, metric="operators", verdict=Verdict.REGRESSED, ratio=4 / 3, floor=0.0, pairs=1
+    )
+    run = made([operators, time], notes=[])
+    assert words.headline(run).startswith("REGRESSED: of 2 comparisons 1 slower")
+    assert words.notes(run) == [f"{time.case}: its metrics disagree: operators REGRESSED, time EQUIVALENT"]
+    names = [test.get("name") for test in Xml.fromstring(junit.render(run))]
+    assert names == [f"{time.case} (operators)", time.case]
+    marks = [
+        forest(replace(run, comparisons=some)).panels[0].svg.count("<use")
+        for some in ([time], [operators, time])
+    ]
+    assert marks[1] - marks[0] == 2  # its mark and its tick, and no dot of a timed pair
+
+
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        ({"lanes": 2}, "28 pairs of processes, 2 at once, in 290 s, 23% of it inside timed blocks"),
+        ({"pairs": 0}, "counted in 290 s"),
+    ],
+)
+def test_what_was_spent_is_said(end, said):
+    assert words.effort(made(**end)) == said
+
+
+def test_the_command_that_measures_again_names_every_option_that_is_not_usual():
+    config = msgspec.structs.replace(
+        header().config,
+        keyword=None,
+        device="cuda:0",
+        dtype="float32",
+        source="lib",
+        bench_from="each",
+        budget="standard",
+        threads=4,
+        metrics=["time", "counts"],
+        isolation="sequential",
+        minutes=12.5,
+        pytest_args=["--deselect", "x y"],
+    )
+    told = words.reproduce(replace(made(), header=header(config=config))).partition("--head here ")[2]
+    assert told == (
+        "--device cuda:0 --dtype float32 --source lib --bench-from each --budget standard --threads 4 "
+        "--metric time,counts --isolation sequential --minutes 12.5 --seed 7 -- --deselect 'x y'"
+    )

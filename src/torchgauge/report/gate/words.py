@@ -46,7 +46,7 @@ def headline(run: AbRun) -> str:
     """Say in one sentence what was found: "REGRESSED: of 12 cases 2 slower, 10 unchanged …"."""
     said = verdict(run)
     if said is Verdict.INVALID:
-        return f"{said}: {_why_invalid(run)}; no verdict of this run counts: run it again"
+        return f"{said}: {_why_invalid(run)}; no verdict of this run counts"
     counts = Counter(one.verdict for one in run.comparisons if one.accepted is None)
     parts = [f"{counts[kind]} {_PHRASES[kind]}" for kind in Verdict if counts[kind]]
     accepted = len(run.comparisons) - counts.total()
@@ -57,8 +57,8 @@ def headline(run: AbRun) -> str:
 
 def _why_invalid(run: AbRun) -> str:
     if run.end is None or run.end.interrupted:
-        return "it was stopped before its end"
-    return plain(run.end.disturbed or "its conditions were too poor")
+        return "it was stopped before its end: run it again"
+    return plain(run.end.disturbed or "its conditions were too poor: run it again")
 
 
 def sides(run: AbRun) -> tuple[str, str]:
@@ -78,7 +78,7 @@ def effort(run: AbRun) -> str:
     wall = run.end.wall_seconds
     if not run.end.pairs:
         return f"counted in {wall:.0f} s"
-    share = run.end.timed_seconds / (wall * run.end.lanes) if wall else 0.0
+    share = run.end.timed_seconds / (wall * max(1, run.end.lanes)) if wall else 0.0
     at_once = f", {run.end.lanes} at once," if run.end.lanes > 1 else ""
     pairs = count(run.end.pairs, "pair")
     return f"{pairs} of processes{at_once} in {wall:.0f} s, {share:.0%} of it inside timed blocks"
