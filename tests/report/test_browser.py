@@ -11,6 +11,7 @@ import pytest
 import chromium
 import synthetic
 from torchgauge.report import html
+from torchgauge.units import parse_quantity
 
 pytestmark = pytest.mark.skipif(chromium.found() is None, reason="no chromium: install your system's package")
 
@@ -43,7 +44,7 @@ def column(tab: chromium.Page, table: int, place: int) -> list[str]:
     """Give the texts of a column of one of the page's tables."""
     return tab.run(
         f"[...document.querySelectorAll('table')[{table}].tBodies[0].rows]"
-        f".map((row) => (row.cells[{place}].dataset.v ?? row.cells[{place}].textContent))"
+        f".map((row) => row.cells[{place}]).map((cell) => (cell.querySelector('b') || cell).textContent)"
     )
 
 
@@ -79,9 +80,9 @@ def test_a_click_on_a_head_sorts_and_another_sorts_the_other_way(tab, page) -> N
     head = f"document.querySelectorAll('table')[{table}].tHead.rows[0].cells[{place}]"
     click = f"{head}.querySelector('button').click()"
     tab.run(click)
-    up = [float(value) for value in column(tab, table, place) if value]
+    up = [parse_quantity(value, "s") for value in column(tab, table, place) if value]
     tab.run(click)
-    down = [float(value) for value in column(tab, table, place) if value]
+    down = [parse_quantity(value, "s") for value in column(tab, table, place) if value]
     assert len(up) > 2
     assert up == sorted(up)
     assert down == sorted(up, reverse=True)

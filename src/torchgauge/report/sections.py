@@ -142,4 +142,8 @@ def _parts(line: Measurement, run: str) -> Table:
 def _part(part: Part, unit: str, whole: float) -> tuple[Cell, ...]:
     share = f"{100 * part.value / whole:.0f} %" if whole > 0 else ""
     calls = "" if part.calls is None else significant(part.calls) if part.calls % 1 else f"{part.calls:.0f}"
-    return Cell(format_quantity(part.value, plain(unit, 12))), Cell(share), Cell(calls)
+    return (
+        Cell(format_quantity(part.value, plain(unit, 12)), number=part.value),
+        Cell(share, number=part.value if share else None),
+        Cell(calls, number=part.calls),
+    )

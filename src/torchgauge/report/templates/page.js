@@ -3,8 +3,8 @@
 (() => {
   const text = (cell) => (cell ? cell.textContent.trim() : "");
   // A cell sorts by the number that it holds or shows: "1,024", "4 MiB", "12.3 µs", "45 %", "1.5×".
-  const SHOWN = /^(-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[-+]?\d+)?)(?:\s?(?:%|×)|\s([nµmkMGTP]|[KMGT]i)?(?:s|B|B\/s|FLOP\/s|item\/s|J|W))?$/;
-  const SCALE = { n: 1e-9, µ: 1e-6, m: 1e-3, k: 1e3, M: 1e6, G: 1e9, T: 1e12, P: 1e15, Ki: 2 ** 10, Mi: 2 ** 20, Gi: 2 ** 30, Ti: 2 ** 40 };
+  const SHOWN = /^(-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[-+]?\d+)?)(?:\s?(?:%|×)|\s([pnµmkMGTP]|[KMGT]i)?(?:s|B|B\/s|FLOP\/s|item\/s|J|W))?$/;
+  const SCALE = { p: 1e-12, n: 1e-9, µ: 1e-6, m: 1e-3, k: 1e3, M: 1e6, G: 1e9, T: 1e12, P: 1e15, Ki: 2 ** 10, Mi: 2 ** 20, Gi: 2 ** 30, Ti: 2 ** 40 };
   function number(cell) {
     if (!cell) return NaN;
     if (cell.dataset.v !== undefined) return Number(cell.dataset.v);
