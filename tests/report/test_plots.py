@@ -303,3 +303,21 @@ def test_times_that_are_none_break_no_plot():
             for line in run.measurements
         ]
         assert "</html>" in html.render([dataclasses.replace(run, measurements=lines)])
+
+
+def test_series_stand_in_the_order_of_their_runs_and_not_of_their_ids():
+    names = {"ffff0001": "A", "00000002": "B"}
+    runs = [
+        synthetic.run(
+            cases=[(synthetic.case("matmul", "square", n=n), 1e-6 * n, {}) for n in (8, 64)],
+            run_id=name,
+            failures=[],
+            skips=[],
+        )
+        for name in names
+    ]
+    frame = summaries(runs)
+    found = benchmarks(frame[frame["metric"] != "first_call"])
+    drawn = over_size(found["matmul", "square", ""], names)
+    assert drawn is not None
+    assert [entry.text for entry in drawn.legend] == ["A", "B"]

@@ -52,7 +52,7 @@ def over_size(rows: Sequence[Row], run_labels: Mapping[str, str]) -> Plot | None
         return None
     rows = [row for row in rows if (size_of(get(row, axis)) or 0) > 0]
     others = [d for d in dimensions if d != axis]
-    series, left_out = _series(rows, others)
+    series, left_out = _series(rows, others, list(run_labels))
     write = heads(rows, others, run_labels)
     names = {key: ", ".join(write(key)) for key in series}
     first = rows[0]
@@ -118,14 +118,20 @@ def size_axis(rows: Sequence[Row], dimensions: Sequence[Dimension]) -> Dimension
     return best[2] if best and best[0] >= 2 else None
 
 
-def _series(rows: Sequence[Row], others: Sequence[Dimension]) -> tuple[dict[tuple[Any, ...], list[Row]], int]:
+def _series(
+    rows: Sequence[Row], others: Sequence[Dimension], runs: Sequence[str]
+) -> tuple[dict[tuple[Any, ...], list[Row]], int]:
     """Part rows by all that is not the size; at most `MOST_SERIES`, float32 before all else."""
+    places = {run: (0, float(place), "") for place, run in enumerate(runs)}
     series: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         series.setdefault(tuple(get(row, d) for d in others), []).append(row)
 
     def rank(key: tuple[Any, ...]) -> list[order.Key]:
-        return [order.key(d[1], value) for d, value in zip(others, key, strict=True)]
+        return [
+            places[value] if d == ("", "run") and value in places else order.key(d[1], value)
+            for d, value in zip(others, key, strict=True)
+        ]
 
     keys = sorted(series, key=rank)
     if len(keys) > MOST_SERIES:
