@@ -28,6 +28,7 @@ from torchgauge.measure.sides import Side, Spec
 from torchgauge.record import Case, read_ab
 from torchgauge.record.ab import AbFailure, AbRun, CountLine, Verdict
 from torchgauge.record.noise import read_noise
+from torchgauge.report.gate.words import reproduce
 
 CASES = {name: Case(id=name, group="g", name=name, device="cpu", dtype=None) for name in "abcd"}
 ENVIRONMENT = header().head.environment
@@ -216,8 +217,9 @@ def test_a_run_that_is_interrupted_keeps_its_file_and_says_so(fake, run, tmp_pat
 def test_an_accepted_regression_is_marked_and_leaves_the_run_green(fake, run) -> None:
     fake.effects = {"b": 0.05}
     entry = Accepted(case="b", reason="worth it", expires=date(9999, 1, 1))
-    found = run(accepted=[entry])
+    found = run(accepted=[entry], accept="ok.toml", folder="kept")
     assert found.comparisons[0].accepted == "worth it (until 9999-01-01)"
+    assert "--accept ok.toml --results kept" in reproduce(found)  # it ends with the same code
     assert found.end is not None
     assert found.end.verdict is Verdict.EQUIVALENT
 

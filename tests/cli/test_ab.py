@@ -54,6 +54,22 @@ def test_every_form_is_written_where_it_is_asked_for(command, asked, project: Pa
     assert "::error" not in done.out
 
 
+@pytest.mark.parametrize(
+    ("top", "file"),
+    [
+        ("..", "project/bench/bench_inplace.py"),
+        (".", "bench/bench_inplace.py"),
+        ("x", "bench/bench_inplace.py"),
+    ],
+)
+def test_annotations_count_from_the_top_of_the_jobs_checkout(
+    command, asked, monkeypatch, project: Path, top: str, file: str
+) -> None:
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(project / top))
+    file = file.replace("project", project.name)
+    assert f"::error file={file},line=12" in command("ab", "--base", "here", "--annotations").error
+
+
 def test_sides_are_measured_one_after_the_other_where_it_is_asked_for(command, asked) -> None:
     command("ab", "--base", "here", "--isolation", "sequential")
     assert asked[0][0].isolation == "sequential"
@@ -165,14 +181,30 @@ def test_the_command_ends_with_the_code_of_its_verdict(command, monkeypatch, ver
 def test_every_option_reaches_what_measures(command, asked, project: Path) -> None:
     (project / "lib").mkdir()
     (project / "ok.toml").write_text('[[accept]]\ncase = "a"\nreason = "b"\nexpires = 2099-01-31\n')
-    words = "ab bench --base here --accept ok.toml --device cpu --dtype float32 --budget standard --timeout 7"
-    command(*words.split(), *["--bench-from", "each", "--source", "lib", "--", "--deselect", "x"])
+    words = "ab bench --base here --accept ok.toml --device cpu --dtype float32 --budget standard"
+    command(
+        *words.split(),
+        *[
+            "--timeout",
+            "7",
+            "--results",
+            "kept",
+            "--bench-from",
+            "each",
+            "--source",
+            "lib",
+            "--",
+            "--deselect",
+            "x",
+        ],
+    )
     request, plan, _ = asked[0]
     assert (request.device, request.dtype, request.budget, request.patience) == (
         *("cpu", "float32", "standard", 7.0),
     )
     assert request.pytest_args == ["--deselect", "x"]
     assert ([one.case for one in plan.accepted], plan.bench_from, plan.source) == (["a"], "each", "lib")
+    assert (plan.accept, plan.folder) == ("ok.toml", "kept")
 
 
 def test_aa_adds_runs_and_refuses_those_of_another_machine_or_isolation(

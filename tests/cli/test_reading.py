@@ -319,6 +319,7 @@ def test_a_history_is_json_too_and_k_chooses(command, project: Path) -> None:
         synthetic.write(dataclasses.replace(run, header=header), project / "kept")
     made = json.loads(command("history", "kept", "--format", "json").out)
     assert (made["schema"], made["series"], made["too_short"]) == (1, 2, 0)
+    assert made["false_steps_at_most"] == 0.01
     (step,) = made["steps"]
     assert (step["case"], step["run"], step["unit"]) == ("g/steps[cpu,float32,n=1]", f"{6:08x}", "s")
     assert step["ratio"] == step["after"] / step["before"] == pytest.approx(2, rel=0.05)

@@ -38,7 +38,8 @@ RED = (Verdict.REGRESSED, Verdict.ERROR, Verdict.MISSING)
 class Plan:
     """How a comparison is to be made.
 
-    `bench_from` and `source` say how the sides were prepared, for the file alone.
+    `bench_from` and `source` say how the sides were prepared, `accept` and `folder` which files were named;
+    all four are for the file alone.
     """
 
     minutes: float = 5.0
@@ -49,6 +50,8 @@ class Plan:
     accepted: Sequence[Accepted] = ()
     bench_from: str = "head"
     source: str | None = None
+    accept: str | None = None
+    folder: str = "results"
 
 
 def compare(
@@ -168,6 +171,9 @@ def _header(run_id: str, cast: Cast, base: Side, head: Side, request: Request, p
             isolation=request.isolation,
             bench_from=plan.bench_from,
             source=plan.source,
+            accept=plan.accept,
+            timeout=request.patience,
+            results=plan.folder,
             pytest_args=request.pytest_args,
         ),
         places=cast.head.places,

@@ -20,6 +20,9 @@ Floats = NDArray[np.float64]
 
 LEAST = 3
 """Values of a stretch; fewer can't be told from a few that stray."""
+FALSE_STEPS = 0.01
+"""Of series of pure noise, be it normal, heavy-tailed or to one side alone, at most this share has a step
+(`tests/analysis/test_steps.py`)."""
 WINDOW = 7
 STRAY = 2.5
 """Spreads beyond the median of its neighbours at which a value is pulled in."""
@@ -39,9 +42,7 @@ def steps(values: Sequence[float], penalty: float | None = None) -> list[Step]:
 
     Args:
         values: in the order of time; for times of benchmarks their logarithms.
-        penalty: what a cut costs, in squared spreads; None for one at which 1 of 100 series of pure
-            noise has a step at the most, be it normal, heavy-tailed or to one side alone
-            (`tests/analysis/test_steps.py`).
+        penalty: what a cut costs, in squared spreads; None for one that keeps `FALSE_STEPS`.
 
     Returns:
         The steps in their order; none for fewer than 6 values.

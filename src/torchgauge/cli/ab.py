@@ -99,6 +99,8 @@ def ab(options: argparse.Namespace) -> int:
         accepted=read_accepted(Path(options.accept)) if options.accept else [],
         bench_from=options.bench_from,
         source=options.source,
+        accept=options.accept,
+        folder=options.results,
     )
     base, head = sides.parse(options.base), sides.parse(options.head)
     request, results = _request(options), _results(options)
@@ -109,7 +111,7 @@ def ab(options: argparse.Namespace) -> int:
     for form, target in targets.items():
         replace(target, _renderer(form)(found).encode(), f"--{form}")
     if options.annotations:
-        sys.stderr.write(annotations.render(found))
+        sys.stderr.write(annotations.render(found, _folder()))
     sys.stdout.write(_renderer(options.format)(found))
     return words.exit_code(found)
 
@@ -139,13 +141,12 @@ def aa(options: argparse.Namespace) -> int:
             raise TorchgaugeError("--add: a run is named twice; name it once")
     side = sides.parse(options.side)
     request, results = _request(options), _results(options)
+    plan = Plan(minutes=options.minutes, source=options.source, folder=options.results)
     with sides.prepared(side, side, repository=Path(), source=options.source, bench_from="head") as both:
         for number in range(options.runs):
             _say(f"A/A run {number + 1} of {options.runs}")
             drawn = request if number == 0 else _request(options, more=number)
-            runs.append(
-                compare(*both, drawn, Plan(minutes=options.minutes, source=options.source), results, _say)
-            )
+            runs.append(compare(*both, drawn, plan, results, _say))
             alike(runs)  # those added may be of another machine
     found = machine_noise(runs, Design())
     if options.page:
@@ -210,6 +211,15 @@ def _results(options: argparse.Namespace) -> Path:
             f"{results}: can't be written: {error.strerror}; choose another folder with --results DIR"
         ) from None
     return results
+
+
+def _folder() -> str:
+    """Name the working directory from the top of a GitHub job's checkout; "" outside of one."""
+    import os
+    from pathlib import Path
+
+    top, here = Path(os.environ.get("GITHUB_WORKSPACE") or Path()).resolve(), Path().resolve()
+    return here.relative_to(top).as_posix() if here.is_relative_to(top) else ""
 
 
 def _say(line: str) -> None:

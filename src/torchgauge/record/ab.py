@@ -63,6 +63,12 @@ class AbConfig(Struct, frozen=True, kw_only=True):
     isolation: str
     bench_from: str = "head"
     source: str | None = None
+    accept: str | None = None
+    """The file of accepted regressions; like `results`, as the user named it."""
+    timeout: float = 60.0
+    """Seconds of silence that are a hang."""
+    results: str = "results"
+    """The folder of this file, and of the floors that were used."""
     pytest_args: list[str] = []
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from torchgauge.analysis.history import Change, Series, too_short
+from torchgauge.analysis.steps import FALSE_STEPS
 from torchgauge.report.text import count, plain
 from torchgauge.units import format_quantity
 
@@ -14,7 +15,7 @@ SCHEMA = 1
 HEADS = ("since", "commit", "run", "before", "after", "ratio", "case")
 CAUTION = (
     "Runs of different times hold the machine's drift: a step says when to look, not what was at fault. "
-    "Where nothing changed, 1 series of 100 has a step at the most."
+    f"Where nothing changed, {100 * FALSE_STEPS:.0f} series of 100 has a step at the most."
 )
 
 
@@ -43,6 +44,7 @@ def document(series: Sequence[Series], found: Sequence[Change]) -> str:
         "schema": SCHEMA,
         "series": len(series),
         "too_short": too_short(series),
+        "false_steps_at_most": FALSE_STEPS,
         "steps": [
             {
                 "fingerprint": one.series.fingerprint,

@@ -241,10 +241,14 @@ def test_the_command_that_measures_again_names_every_option_that_is_not_usual():
         metrics=["time", "counts"],
         isolation="sequential",
         minutes=12.5,
+        accept="ok.toml",
+        timeout=90.0,
+        results="kept here",
         pytest_args=["--deselect", "x y"],
     )
     told = words.reproduce(replace(made(), header=header(config=config))).partition("--head here ")[2]
     assert told == (
         "--device cuda:0 --dtype float32 --source lib --bench-from each --budget standard --threads 4 "
-        "--metric time,counts --isolation sequential --minutes 12.5 --seed 7 -- --deselect 'x y'"
+        "--metric time,counts --isolation sequential --minutes 12.5 --accept ok.toml "
+        "--timeout 90 --results 'kept here' --seed 7 -- --deselect 'x y'"
     )

@@ -6,6 +6,8 @@ The form of a command and what has to be escaped in it: GitHub's documentation o
 
 from __future__ import annotations
 
+import posixpath
+
 from torchgauge.record.ab import AbRun, Comparison, Verdict
 from torchgauge.report.gate import words
 from torchgauge.report.gate.junit import sentence
@@ -16,21 +18,26 @@ MOST = 10
 _LEVELS = {Verdict.REGRESSED: "error", Verdict.ERROR: "error", Verdict.MISSING: "warning"}
 
 
-def render(run: AbRun) -> str:
-    """Write a command a line: of each case that regressed, failed or is missing, or of an INVALID run."""
+def render(run: AbRun, folder: str = "") -> str:
+    """Write a command a line: of each case that regressed, failed or is missing, or of an INVALID run.
+
+    `folder` is where the run was made, relative to the top of the checkout, from which GitHub counts.
+    """
     if words.verdict(run) is Verdict.INVALID:
         return _command("warning", words.headline(run), title="torchgauge ab")
     told = [one for one in run.comparisons if one.verdict in _LEVELS and one.accepted is None]
-    lines = [_annotation(run, one) for one in (told if len(told) <= MOST else told[: MOST - 1])]
+    lines = [_annotation(run, one, folder) for one in (told if len(told) <= MOST else told[: MOST - 1])]
     if len(told) > MOST:
         rest = count(len(told) - MOST + 1, "more case", "more cases")
         lines.append(_command("warning", f"{rest}; see the table", title="torchgauge ab"))
     return "".join(lines)
 
 
-def _annotation(run: AbRun, one: Comparison) -> str:
+def _annotation(run: AbRun, one: Comparison, folder: str) -> str:
     place = run.header.places.get(one.case)
-    where = {"file": place[0], "line": str(place[1])} if place else {}
+    where = {}
+    if place:
+        where = {"file": posixpath.normpath(posixpath.join(folder, place[0])), "line": str(place[1])}
     return _command(_LEVELS[one.verdict], sentence(one), **where, title=words.cells(one)[-1])
 
 

@@ -170,6 +170,9 @@ def reproduce(run: AbRun) -> str:
         ("--metric", ",".join(config.metrics), "time"),
         ("--isolation", config.isolation, "paired"),
         ("--minutes", f"{config.minutes:g}", "5"),
+        ("--accept", config.accept, None),
+        ("--timeout", f"{config.timeout:.0f}", "60"),
+        ("--results", config.results, "results"),
         ("--seed", str(config.seed), None),
     )
     words += ["--", *config.pytest_args] if config.pytest_args else []
