@@ -181,23 +181,9 @@ def test_the_command_ends_with_the_code_of_its_verdict(command, monkeypatch, ver
 def test_every_option_reaches_what_measures(command, asked, project: Path) -> None:
     (project / "lib").mkdir()
     (project / "ok.toml").write_text('[[accept]]\ncase = "a"\nreason = "b"\nexpires = 2099-01-31\n')
-    words = "ab bench --base here --accept ok.toml --device cpu --dtype float32 --budget standard"
-    command(
-        *words.split(),
-        *[
-            "--timeout",
-            "7",
-            "--results",
-            "kept",
-            "--bench-from",
-            "each",
-            "--source",
-            "lib",
-            "--",
-            "--deselect",
-            "x",
-        ],
-    )
+    measuring = "--device cpu --dtype float32 --budget standard --timeout 7"
+    others = "--accept ok.toml --results kept --bench-from each --source lib -- --deselect x"
+    command("ab", "bench", "--base", "here", *measuring.split(), *others.split())
     request, plan, _ = asked[0]
     assert (request.device, request.dtype, request.budget, request.patience) == (
         *("cpu", "float32", "standard", 7.0),

@@ -31,9 +31,8 @@ POOR = {
     "the card was shared": "with other work on the card",
 }
 """How `measure.conditions.poor` begins, and what it means."""
-IMPOSSIBLE = NO_SUCH_RATE
 TOO_FAST = {
-    IMPOSSIBLE: "impossible, above the chip's published peak",
+    NO_SUCH_RATE: "impossible, above the chip's published peak",
     "above the measured ceiling:": "above the measured ceiling",
 }
 """How a warning begins, and what it means."""
@@ -62,7 +61,7 @@ def quality(run: Run, rows: pd.DataFrame) -> Quality:
     stamps = {
         "interrupted": run.interrupted,
         "throttled": any(poor[kind] for kind in _BRAKED),
-        "impossible": bool(too_fast[IMPOSSIBLE]),
+        "impossible": bool(too_fast[NO_SUCH_RATE]),
         "poor conditions": sum(poor.values()) > MOSTLY * len(timed),
         "noisy": int((width > LOOSE).sum()) > MOSTLY * len(timed),
     }
